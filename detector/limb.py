@@ -7,8 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from detector.circle import Circle, propose, vote
 from detector.frame import Frame
+from detector.limb_edges import COARSE_PX, Picture, bin_mean, edges_of, picture_of
+from detector.limb_evidence import Evidence, judge, refine, settle
+
+SMALLEST_PX = 8.0
+SMALLEST_WORKING_PX = 5.0
+PER_WINDOW = 5
+MOST_CIRCLES = 16
 
 
 @dataclass(frozen=True)
@@ -50,5 +59,159 @@ class Limb:
 
 
 def find_limb(frame: Frame) -> Limb:
-    """Find Io's limb in a frame."""
-    return Limb.none("not looked for")
+    """Find Io's limb in a frame: several circles are proposed, each is refined and judged, the best trusted one wins.
+
+    Works on any unit; brightness scale and offset do not matter. A label's or SPICE's radius and centre (``frame.view``,
+    target IO) are used as one more proposal and hold the radius to about 1 %. Without a trusted circle the answer is
+    ``Limb.none`` with the reason that the best circle failed.
+
+    ``sigma_px`` is the 1-sigma of the centre; on a short arc it is far larger than the error of the edge itself.
+    """
+    if min(frame.shape) < 2 * SMALLEST_PX:
+        return Limb.none(f"the frame of {frame.shape[1]} x {frame.shape[0]} px is smaller than the smallest disk")
+    if not frame.valid.any():
+        return Limb.none("no valid pixel")
+    picture = picture_of(frame)
+    prior = Prior.of(frame, picture.factor)
+    judged = [e for circle in settled(picture, prior) if (e := weighed(picture, circle, prior))]
+    judged = judged or [Evidence(Circle(0, 0, 1), reason="no edge that curves like a limb")]
+    return answer(choose(judged), picture, frame)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the label or SPICE says of Io's disk, in pixels of the working picture; NaN where it says nothing."""
+
+    x: float = math.nan
+    y: float = math.nan
+    r: float = math.nan
+
+    @classmethod
+    def of(cls, frame: Frame, factor: int) -> Prior:
+        """The prediction of a frame whose target is Io."""
+        radius = frame.view.io_radius_px
+        if not SMALLEST_PX <= radius:
+            return cls()
+        predicted = Circle(frame.view.centre_x_px, frame.view.centre_y_px, radius).binned(factor)
+        return cls(predicted.x, predicted.y, predicted.r)
+
+    def known(self, circle: Circle) -> float:
+        """The predicted radius where a circle agrees with it, within 4 % or 1.5 px; else NaN."""
+        return self.r if abs(circle.r - self.r) < max(1.5, 0.04 * self.r) else math.nan
+
+
+def settled(picture: Picture, prior: Prior) -> list[Circle]:
+    """Circles worth judging, in pixels of the working picture, without repetitions."""
+    kept: list[Circle] = []
+    for start in proposals(picture, prior):
+        circle = settle(picture, start, prior.known(start))
+        if circle and not any(circle.resembles(other, 0.01) for other in kept):
+            kept.append(circle)
+    return kept
+
+
+def proposals(picture: Picture, prior: Prior) -> list[Circle]:
+    """Circles proposed by the edges of every window, without repetitions."""
+    kept: list[Circle] = []
+    for window in windows(picture):
+        for circle in in_window(picture, window, prior):
+            if not any(circle.resembles(other, 0.02) for other in kept):
+                kept.append(circle)
+    return kept[:MOST_CIRCLES]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of the working picture, and how it is binned for the search: rows y0:y1, columns x0:x1."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    factor: int
+
+
+def windows(picture: Picture) -> list[Window]:
+    """The whole picture at two scales, and a closer look at each small bright region (small disks)."""
+    rows, columns = picture.shape
+    factor = max(1, -(-max(rows, columns) // COARSE_PX))
+    whole = [Window(0, 0, columns, rows, factor), Window(0, 0, columns, rows, 2 * factor)]
+    return whole + bright_windows(picture, factor)
+
+
+def bright_windows(picture: Picture, factor: int) -> list[Window]:
+    """Windows around the brightest connected regions that are much smaller than the picture."""
+    coarse = np.nan_to_num(picture.compress(bin_mean(picture.linear, factor)), nan=0.0)
+    threshold = max(math.asinh(3.0 / picture.soft), 0.35 * float(np.percentile(coarse, 99.95)))
+    labels, count = ndimage.label(coarse > threshold)
+    if count == 0:
+        return []
+    area = np.bincount(labels.ravel())[1:]
+    boxes = ndimage.find_objects(labels)
+    found = []
+    for k in np.argsort(-area, kind="stable")[:3]:
+        height, width = (s.stop - s.start for s in boxes[k])
+        if area[k] >= 4 and max(height, width) < 0.4 * max(coarse.shape):
+            found.append(around(boxes[k], factor, picture.shape))
+    return found
+
+
+def around(box: tuple[slice, slice], factor: int, shape: tuple[int, int]) -> Window:
+    """The window around a region of the coarse picture, wide enough for the whole disk of a crescent."""
+    (top, bottom), (left, right) = ((s.start * factor, s.stop * factor) for s in box)
+    margin = int(0.7 * max(bottom - top, right - left)) + 8
+    y0, x0 = max(0, top - margin), max(0, left - margin)
+    y1, x1 = min(shape[0], bottom + margin), min(shape[1], right + margin)
+    return Window(x0, y0, x1, y1, max(1, -(-max(y1 - y0, x1 - x0) // COARSE_PX)))
+
+
+def in_window(picture: Picture, window: Window, prior: Prior) -> list[Circle]:
+    """Circles proposed by the edges of one window."""
+    part = picture.compress(bin_mean(picture.linear[window.y0 : window.y1, window.x0 : window.x1], window.factor))
+    if min(part.shape) < 8:
+        return []
+    edges = edges_of(part, 1.2)
+    largest = 8.0 * max(part.shape)
+    rng = np.random.default_rng(len(edges))
+    found = propose(edges, SMALLEST_WORKING_PX / window.factor, largest, PER_WINDOW, rng)
+    if prior.r > 0:
+        found = vote(edges, prior.r / window.factor, 2) + found
+    return [circle.unbinned(window.factor, window.x0, window.y0) for circle in found]
+
+
+def weighed(picture: Picture, start: Circle, prior: Prior) -> Evidence | None:
+    """A settled circle refined and judged; None when there is nothing to refine on."""
+    known = prior.known(start)
+    fit = refine(picture, start, known)
+    return judge(picture, fit, known) if fit else None
+
+
+def choose(judged: list[Evidence]) -> Evidence:
+    """The trusted circle of highest score, one with the predicted radius first; else the best refused one."""
+    trusted = [e for e in judged if not e.reason]
+    if not trusted:
+        return max(judged, key=lambda e: e.score)
+    expected = [e for e in trusted if e.from_prior]
+    moons = [e for e in trusted if not is_planet_beside(e, trusted)]
+    return max(expected or moons, key=lambda e: e.score)
+
+
+def is_planet_beside(candidate: Evidence, trusted: list[Evidence]) -> bool:
+    """Whether a candidate is ten times larger than a well-seen disk elsewhere: Jupiter's radius is 39 of Io's."""
+    return any(
+        other.arc_deg > 120 and other.sharp and candidate.circle.r > 12 * other.circle.r and candidate.arc_deg < 120
+        for other in trusted
+    )
+
+
+def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
+    """The chosen circle in pixels of the frame, or why there is none."""
+    if best.reason:
+        return Limb.none(best.reason)
+    circle = best.circle.unbinned(picture.factor)
+    if circle.r < SMALLEST_PX:
+        return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")
+    predicted = "spice" if frame.view.source == "spice" else "label"
+    source = predicted if best.from_prior else "image"
+    sigma = max(best.sigma_px, 0.02) * picture.factor
+    return Limb(circle.x, circle.y, circle.r, sigma, source, best.arc_deg)

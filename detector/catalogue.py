@@ -1,0 +1,154 @@
+"""The catalogue: detections with what was measured of them. Empty is an ordinary value."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from detector.card import Threshold
+from detector.table import number, to_csv, values
+
+GEOJSON_CRS = "urn:ogc:def:crs:IAU::50100"
+"""Io (2015), sphere of 1821.49 km, ocentric latitude, east-positive longitude."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One region and its measurements: the one definition of the catalogue's columns and of their order.
+
+    NaN and the empty string are "not known" and are written as an empty cell, never guessed.
+
+    Attributes:
+        detection_id: ``<frame_id>-p01`` for plumes, ``-h01`` for hot spots, numbered from the most certain.
+        frame_id: the frame it was found in.
+        kind: ``plume`` or ``hotspot``.
+        score: of the region, 0..1.
+        x_px, y_px: centroid weighted by the signal above the background; an integer is a pixel's centre.
+        bbox_x0_px, bbox_y0_px, bbox_x1_px, bbox_y1_px: first and last column and row of the region, both included.
+        area_px: number of pixels.
+        peak_snr: brightest pixel above the local background over the 1-sigma noise there.
+        lon_e_deg, lon_w_deg, lat_deg: place on Io, east-positive -180..180, west-positive 0..360, planetocentric.
+        position_sigma_deg: 1-sigma of that place, degrees of arc on Io.
+        geometry_source: what the kilometres and degrees rest on: ``spice``, ``label``, ``index``, ``limb`` or ``none``.
+        plume_height_km: apparent height of the plume's top above the limb; less than the true one for a vent behind it.
+        plume_height_sigma_km: its 1-sigma.
+        plume_width_km: extent along the limb's tangent of what stands above the limb.
+        spectral_power_gw_um, spectral_power_sigma_gw_um, temperature_k, temperature_sigma_k: thermal emission.
+        volcano, volcano_distance_km: nearest known volcanic feature and its great-circle distance.
+        instrument, filter, start_time_utc: of the frame.
+        flags: names of :class:`detector.flags.Doubt` joined by ``|``.
+        model: ``name@version``.
+
+    """
+
+    detection_id: str
+    frame_id: str
+    kind: str
+    score: float = number(4)
+    x_px: float = number(2)
+    y_px: float = number(2)
+    bbox_x0_px: int = 0
+    bbox_y0_px: int = 0
+    bbox_x1_px: int = 0
+    bbox_y1_px: int = 0
+    area_px: int = 0
+    peak_snr: float = number(1)
+    lon_e_deg: float = number(3)
+    lon_w_deg: float = number(3)
+    lat_deg: float = number(3)
+    position_sigma_deg: float = number(3)
+    geometry_source: str = "none"
+    plume_height_km: float = number(1)
+    plume_height_sigma_km: float = number(1)
+    plume_width_km: float = number(1)
+    spectral_power_gw_um: float = number(4)
+    spectral_power_sigma_gw_um: float = number(4)
+    temperature_k: float = number(0)
+    temperature_sigma_k: float = number(0)
+    volcano: str = ""
+    volcano_distance_km: float = number(0)
+    instrument: str = ""
+    filter: str = ""
+    start_time_utc: str = ""
+    flags: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class FrameStatus:
+    """What became of one frame (or of a product that could not be read): the one definition of ``frames.csv``.
+
+    Attributes:
+        frame_id: empty for a rejected product.
+        path: the file as it was named.
+        sha256: of the file.
+        status: ``ok``, ``partial`` (a good part was not observed) or ``rejected``.
+        reason: why it is not ``ok``; empty when it is.
+        instrument, filter, start_time_utc: as the label says.
+        coverage: share of the frame's pixels that were observed, 0..1.
+        plumes, hotspots: how many were found.
+        limb_source, disk_x_px, disk_y_px, disk_radius_px: the limb circle and where it is from.
+        seconds: wall-clock time spent on the frame, reading left out.
+
+    """
+
+    frame_id: str = ""
+    path: str = ""
+    sha256: str = ""
+    status: str = "ok"
+    reason: str = ""
+    instrument: str = ""
+    filter: str = ""
+    start_time_utc: str = ""
+    coverage: float = number(4)
+    plumes: int = 0
+    hotspots: int = 0
+    limb_source: str = ""
+    disk_x_px: float = number(2)
+    disk_y_px: float = number(2)
+    disk_radius_px: float = number(2)
+    seconds: float = number(3)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Detections and what decided them.
+
+    Attributes:
+        rows: the detections, in the order in which they are written.
+        model: ``name@version``.
+        operating_point: ``screening`` or ``confident``.
+        thresholds: of that operating point, one a class.
+
+    """
+
+    rows: tuple[Detection, ...] = ()
+    model: str = ""
+    operating_point: str = ""
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+
+    def to_csv(self) -> str:
+        """Return the table as RFC 4180 text; a header line even when nothing was found."""
+        return to_csv(Detection, self.rows)
+
+    def to_geojson(self) -> str:
+        """Return a FeatureCollection: a point where the place on Io is known, else ``geometry: null``."""
+        document = {
+            "type": "FeatureCollection",
+            "crs": {"type": "name", "properties": {"name": GEOJSON_CRS}},
+            "model": self.model,
+            "operating_point": self.operating_point,
+            "thresholds": {kind: limit.model_dump() for kind, limit in sorted(self.thresholds.items())},
+            "features": [_feature(row) for row in self.rows],
+        }
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _feature(row: Detection) -> dict[str, Any]:
+    properties = values(row)
+    known = math.isfinite(row.lon_e_deg) and math.isfinite(row.lat_deg)
+    place = {"type": "Point", "coordinates": [properties["lon_e_deg"], properties["lat_deg"]]} if known else None
+    return {"type": "Feature", "id": row.detection_id, "geometry": place, "properties": properties}

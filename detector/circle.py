@@ -1,0 +1,260 @@
+"""Circles on a frame: what a circle is, fitting one to edge points, and proposing some from edges with directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[np.float64]
+
+PAIRS = 6000
+SCORED_PAIRS = 300
+SCORED_EDGES = 500
+POLISHED = 20
+AZIMUTH_BINS = 72
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A circle in pixels; x and y may lie outside the frame, r > 0."""
+
+    x: float
+    y: float
+    r: float
+
+    def residuals(self, points: Array) -> Array:
+        """(n,) distance of (n, 2) points from the circle, px, positive outside."""
+        return np.hypot(points[:, 0] - self.x, points[:, 1] - self.y) - self.r
+
+    def unbinned(self, factor: int, x0: float = 0.0, y0: float = 0.0) -> Circle:
+        """The same circle on the picture whose window at (x0, y0) was binned ``factor`` x ``factor``."""
+        return Circle(factor * (self.x + 0.5) - 0.5 + x0, factor * (self.y + 0.5) - 0.5 + y0, factor * self.r)
+
+    def binned(self, factor: int) -> Circle:
+        """The same circle on the picture binned ``factor`` x ``factor``."""
+        return Circle((self.x + 0.5) / factor - 0.5, (self.y + 0.5) / factor - 0.5, self.r / factor)
+
+    def resembles(self, other: Circle, share: float = 0.03) -> bool:
+        """Whether centre and radius agree within ``share`` of the radius, or 1.5 px."""
+        apart = np.hypot(self.x - other.x, self.y - other.y) + abs(self.r - other.r)
+        return bool(apart < max(1.5, share * min(self.r, other.r)))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted circle.
+
+    Attributes:
+        circle: the circle.
+        covariance: (3, 3) of (x, y, r), px², widened for neighbouring points that err together.
+        scatter_px: robust 1-sigma of the points' distance from the circle.
+        inlier: (n,) bool, the points that carry the fit.
+
+    """
+
+    circle: Circle
+    covariance: Array
+    scatter_px: float
+    inlier: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Edge points with a direction: ``points`` (n, 2) x, y in px; ``inward`` (n, 2) unit vectors to the brighter side;
+    ``strength`` (n,) > 0."""
+
+    points: Array
+    inward: Array
+    strength: Array
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def take(self, chosen: NDArray[np.int_]) -> Edges:
+        """The chosen edges."""
+        return Edges(self.points[chosen], self.inward[chosen], self.strength[chosen])
+
+
+def normal_equations(points: Array, weights: Array, at: Circle) -> tuple[Array, Array]:
+    """(3, 3) and (3,) of the weighted geometric least squares for a step in (x, y, r)."""
+    dx, dy = points[:, 0] - at.x, points[:, 1] - at.y
+    distance = np.hypot(dx, dy) + 1e-9
+    jacobian = np.stack([dx / distance, dy / distance, np.ones_like(distance)])
+    weighted = jacobian * weights
+    return weighted @ jacobian.T, weighted @ (distance - at.r)
+
+
+def step(points: Array, weights: Array, at: Circle, radius_prior: tuple[float, float]) -> tuple[Circle, Array]:
+    """One Gauss-Newton step; the prior is (radius, 1-sigma), sigma inf for none. Also the normal matrix."""
+    normal, right = normal_equations(points, weights, at)
+    known, sigma = radius_prior
+    normal[2, 2] += sigma**-2
+    right[2] += sigma**-2 * (known - at.r)
+    dx, dy, dr = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(3) + 1e-12 * np.eye(3), right)
+    return Circle(float(at.x + dx), float(at.y + dy), float(at.r + dr)), normal
+
+
+def together(residuals: Array, block: int = 6) -> float:
+    """How many times the variance of a mean grows because neighbouring residuals (in azimuth order) err together, >= 1."""
+    whole = len(residuals) // block * block
+    if whole < 4 * block:
+        return 1.5
+    of_blocks = residuals[:whole].reshape(-1, block).mean(axis=1)
+    alone = residuals[:whole].var()
+    return float(np.clip(block * of_blocks.var() / alone, 1.0, 4.0 * block)) if alone > 0 else 1.0
+
+
+def fit_circle(
+    points: Array, weights: Array, start: Circle, floor_px: float, radius_prior: tuple[float, float] = (0.0, np.inf)
+) -> Fit:
+    """Robust circle through edge points in azimuth order: Tukey's biweight, its scale falling with the scatter.
+
+    Args:
+        points: (n, 2) x, y in px, n >= 5.
+        weights: (n,) trust in each point, 0..1.
+        start: where to begin.
+        floor_px: the scatter is not believed to be smaller.
+        radius_prior: known radius and its 1-sigma in px; sigma inf where it is not known.
+
+    """
+    circle, normal, scatter = start, np.eye(3), floor_px
+    for _ in range(8):
+        off = circle.residuals(points)
+        scatter = max(floor_px, 1.4826 * weighted_median(np.abs(off), weights))
+        robust = weights * np.clip(1 - (off / (4.0 * scatter)) ** 2, 0, None) ** 2
+        circle, normal = step(points, robust / scatter**2, circle, radius_prior)
+        if not circle.r > 0:
+            return Fit(start, np.full((3, 3), np.inf), np.inf, np.zeros(len(points), bool))
+    off = circle.residuals(points)
+    inlier = (np.abs(off) < 4.0 * scatter) & (weights > 0)
+    covariance = np.linalg.pinv(normal, hermitian=True) * together(off[inlier])
+    return Fit(circle, covariance, scatter, inlier)
+
+
+def weighted_median(values: Array, weights: Array) -> float:
+    """The value with half of the weight below it; 0 where nothing weighs."""
+    order = np.argsort(values)
+    mass = np.cumsum(weights[order])
+    if mass.size == 0 or mass[-1] <= 0:
+        return 0.0
+    return float(values[order][np.searchsorted(mass, 0.5 * mass[-1])])
+
+
+def propose(edges: Edges, smallest: float, largest: float, count: int, rng: np.random.Generator) -> list[Circle]:
+    """The circles that most azimuths of edge points agree on, each edge's brighter side towards the centre.
+
+    The edges of the best circle are then taken away and the rest is searched again, so that a planet's long limb does
+    not hide a moon's.
+
+    Args:
+        edges: on one picture.
+        smallest, largest: radius, px.
+        count: at most this many of each search, best first.
+        rng: draws the pairs.
+
+    """
+    first = search(edges, smallest, largest, count, rng)
+    if not len(first):
+        return []
+    rest = edges.take(np.flatnonzero(~agreement(first[:1], edges, 0.03)[0][0]))
+    second = search(rest, smallest, largest, count - 1, rng)
+    return [Circle(*map(float, row)) for row in distinct(np.concatenate([first, second]), 2 * count, 0.04)]
+
+
+def search(edges: Edges, smallest: float, largest: float, count: int, rng: np.random.Generator) -> Array:
+    """(n, 3) circles, best first: pairs of edges whose directions meet give first ones; the best are polished on all edges."""
+    if len(edges) < 8:
+        return np.zeros((0, 3))
+    chance = edges.strength / edges.strength.sum()
+    first, second = rng.choice(len(edges), (2, PAIRS), p=chance)
+    circles = meet(edges, first, second, smallest, largest)[:SCORED_PAIRS]
+    if not len(circles):
+        return np.zeros((0, 3))
+    few = edges.take(rng.choice(len(edges), SCORED_EDGES, p=chance)) if len(edges) > SCORED_EDGES else edges
+    scores = coverage(circles, few, 0.06)
+    best = distinct(circles[np.argsort(-scores, kind="stable")], POLISHED, 0.08)
+    for share in (0.06, 0.035, 0.02):
+        best = polish(best, few, share)
+    best = best[(best[:, 2] >= smallest) & (best[:, 2] <= largest)]
+    ranked = best[np.argsort(-coverage(best, few, 0.02), kind="stable")]
+    return distinct(ranked, count, 0.05)
+
+
+def vote(edges: Edges, radius: float, count: int) -> list[Circle]:
+    """Circles of a known radius, by the centres that most edges point to, best first."""
+    if len(edges) == 0:
+        return []
+    cell = max(1.0, 0.04 * radius)
+    centres = edges.points + radius * edges.inward
+    low = centres.min(axis=0)
+    cells = ((centres - low) / cell).astype(int)
+    votes = np.zeros(cells.max(axis=0) + 1)
+    np.add.at(votes, (cells[:, 0], cells[:, 1]), np.sqrt(edges.strength))
+    votes = ndimage.uniform_filter(votes, 3, mode="constant")
+    best = np.argsort(-votes, axis=None, kind="stable")[:20]
+    x, y = np.unravel_index(best, votes.shape)
+    rows = np.column_stack([low[0] + (x + 0.5) * cell, low[1] + (y + 0.5) * cell, np.full(len(x), radius)])
+    return [Circle(*map(float, row)) for row in distinct(rows, count, 0.15)]
+
+
+def meet(edges: Edges, i: NDArray[np.int_], j: NDArray[np.int_], smallest: float, largest: float) -> Array:
+    """(n, 3) circles x, y, r on which both edges of a pair lie with their inward directions meeting at the centre."""
+    chord = edges.points[j] - edges.points[i]
+    turn = edges.inward[i] - edges.inward[j]
+    radius = (chord * turn).sum(1) / np.maximum((turn**2).sum(1), 1e-6)
+    miss = np.hypot(*(chord - radius[:, None] * turn).T)
+    good = (radius >= smallest) & (radius <= largest) & (miss < 0.2 * radius) & ((turn**2).sum(1) > 0.01)
+    centre = 0.5 * (edges.points[i] + edges.points[j] + radius[:, None] * (edges.inward[i] + edges.inward[j]))
+    return np.column_stack([centre, radius])[good]
+
+
+def agreement(circles: Array, edges: Edges, share: float) -> tuple[NDArray[np.bool_], Array]:
+    """(c, n) which edges lie on which circle (within ``share`` of its radius, at least 1 px, and 25 degrees), and azimuths."""
+    dx = circles[:, :1] - edges.points[:, 0]
+    dy = circles[:, 1:2] - edges.points[:, 1]
+    distance = np.hypot(dx, dy) + 1e-9
+    aligned = (dx * edges.inward[:, 0] + dy * edges.inward[:, 1]) > 0.9 * distance
+    on = np.abs(distance - circles[:, 2:]) < np.maximum(1.0, share * circles[:, 2:])
+    return on & aligned, np.arctan2(dy, dx)
+
+
+def coverage(circles: Array, edges: Edges, share: float) -> Array:
+    """(c,) score of each circle: number of azimuth bins that hold an edge of it, weighted by the strongest edge there."""
+    on, azimuth = agreement(circles, edges, share)
+    bins = ((azimuth / (2 * np.pi) + 0.5) * AZIMUTH_BINS).astype(int) % AZIMUTH_BINS
+    best = np.zeros((len(circles), AZIMUTH_BINS))
+    rows = np.broadcast_to(np.arange(len(circles))[:, None], bins.shape)
+    strength = np.broadcast_to(np.sqrt(edges.strength), bins.shape)
+    np.maximum.at(best, (rows[on], bins[on]), strength[on])
+    return best.sum(axis=1)
+
+
+def polish(circles: Array, edges: Edges, share: float) -> Array:
+    """(c, 3) circles refitted (algebraically, all at once) to the edges that agree with them."""
+    on, _ = agreement(circles, edges, share)
+    weight = on * np.sqrt(edges.strength)
+    middle = edges.points.mean(axis=0)
+    x, y = (edges.points - middle).T
+    design = np.stack([x, y, np.ones_like(x)], axis=1)
+    normal = np.einsum("cn,ni,nj->cij", weight, design, design, optimize=True)
+    right = np.einsum("cn,ni,n->ci", weight, design, x**2 + y**2, optimize=True)
+    a, b, c = np.einsum("cij,cj->ci", np.linalg.pinv(normal, hermitian=True), right).T
+    square = c + a**2 / 4 + b**2 / 4
+    fitted = np.column_stack([a / 2 + middle[0], b / 2 + middle[1], np.sqrt(np.maximum(square, 0))])
+    usable = (on.sum(axis=1) >= 5) & (square > 0) & np.isfinite(fitted).all(axis=1)
+    usable &= np.abs(fitted[:, 2] - circles[:, 2]) < 0.3 * circles[:, 2]
+    return np.where(usable[:, None], fitted, circles)
+
+
+def distinct(circles: Array, count: int, share: float) -> Array:
+    """The first ``count`` of (n, 3) circles that differ from every earlier one by more than ``share`` of their radius."""
+    kept: list[Array] = []
+    left = circles
+    while len(left) and len(kept) < count:
+        kept.append(left[0])
+        apart = np.abs(left - left[0]).sum(axis=1)
+        left = left[apart > np.maximum(2.0, share * np.minimum(left[:, 2], left[0, 2]))]
+    return np.array(kept).reshape(-1, 3)

@@ -1,0 +1,106 @@
+"""One frame all the way: frame -> limb -> scores -> regions -> measurements."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.card import Threshold
+from detector.catalogue import Catalogue, Detection
+from detector.errors import InputError
+from detector.frame import Frame
+from detector.limb import Limb, find_limb
+from detector.mask import Mask
+from detector.measure import measure
+from detector.regions import Region, find_regions, labels_of, mask_of
+
+if TYPE_CHECKING:
+    from detector.session import Model
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that was found out about one frame.
+
+    Attributes:
+        frame: what went in.
+        limb: the circle that was used, or none and why.
+        scores: (2, H, W) float32 probabilities in 0..1, NaN where not known.
+        regions: the pixels of each detection, in the order of ``detections``.
+        detections: the measurements; empty when nothing was found.
+        model: ``name@version``.
+        operating_point: ``screening`` or ``confident``.
+        thresholds: of that operating point, one a class.
+        seconds: wall-clock time of all this.
+
+    """
+
+    frame: Frame
+    limb: Limb
+    scores: NDArray[np.float32]
+    regions: tuple[Region, ...]
+    detections: tuple[Detection, ...]
+    model: str = ""
+    operating_point: str = ""
+    thresholds: Mapping[str, Threshold] | None = None
+    seconds: float = 0.0
+
+    @property
+    def mask(self) -> Mask:
+        """Which pixels are plume and which are hot spot; known where both probabilities are."""
+        return mask_of(self.regions, np.isfinite(self.scores[0]) & np.isfinite(self.scores[1]))
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """(2, H, W) int32: 0, or the row of the detection in ``detections``, counted from 1."""
+        return labels_of(self.regions, self.frame.shape)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The detections with what decided them."""
+        return Catalogue(self.detections, self.model, self.operating_point, dict(self.thresholds or {}))
+
+    def count(self, kind: str) -> int:
+        """How many ``plume`` or ``hotspot`` were found."""
+        return sum(detection.kind == kind for detection in self.detections)
+
+
+class Detector:
+    """A model at one operating point. Call it with a frame.
+
+    Args:
+        model: an opened model; None opens the released one.
+        operating_point: ``screening`` (misses little) or ``confident`` (few false alarms).
+
+    Raises:
+        ModelError: there is no released model, or it cannot be used.
+        InputError: the model has no such operating point.
+
+    """
+
+    def __init__(self, model: Model | None = None, operating_point: str = "confident") -> None:
+        if model is None:
+            from detector.session import Model  # onnxruntime is slow to load and not needed before
+
+            model = Model.open()
+        points = model.card.operating_points
+        if operating_point not in points:
+            raise InputError("operating point", f"{operating_point!r} is not one of {', '.join(sorted(points))}")
+        self.model, self.operating_point, self.thresholds = model, operating_point, points[operating_point]
+
+    def __call__(self, frame: Frame) -> Result:
+        """Find and measure what is in a frame. An empty frame gives an empty result, not an error."""
+        started = time.perf_counter()
+        limb = find_limb(frame)
+        scores = self.model.scores(frame, limb)
+        regions = find_regions(scores, self.thresholds, limb)
+        detections = measure(frame, limb, regions, self.model.name)
+        seconds = time.perf_counter() - started
+        return Result(
+            frame, limb, scores, regions, detections, self.model.name, self.operating_point, self.thresholds, seconds
+        )

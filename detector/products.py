@@ -1,0 +1,186 @@
+"""Products among files: an image with the label that belongs to it, whatever else lies in the folder.
+
+Decisions
+---------
+* A label is matched to its image by what it points to (``^IMAGE``, ``file_name``, ``FILE_NAME``), then by its name;
+  case does not count, because archive disks differ in it. Only the label's own folder is looked at.
+* Where an image has several labels, PDS3 goes before PDS4 (its geometry is fuller), and both before metadata.
+* A file is a product by its ending or, where the ending is unknown, by its first bytes. Tables, texts, kernels, camera
+  models, hidden files and labels without their image are passed over. A path that does not exist matches nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+LABELS = (".lbl", ".xml", ".json")
+IMAGES = frozenset(
+    {".img", ".imq", ".imd", ".raw", ".qub", ".vic", ".vicar", ".fit", ".fits", ".fts", ".cub"}
+    | {".png", ".jpg", ".jpeg", ".jp2", ".tif", ".tiff", ".gif"}
+)
+PASSED_OVER = re.compile(
+    r"\.(csv|tab|md|txt|cat|fmt|ya?ml|toml|ini|log|html?|pdf|py|t[ifm]|tsc|tls|tpc|xc|xsp|xfr|bc|bsp|bpc"
+    r"|dat|zip|gz|tar|part|tmp|db|sqlite|onnx|sha256|lock|aux)$",
+    re.IGNORECASE,
+)
+SIGNATURES = (
+    b"SIMPLE  =",
+    b"LBLSIZE",
+    b"PDS_VERSION_ID",
+    b"CCSD3ZF",
+    b"\x89PNG\r\n",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"II*\0",
+    b"MM\0*",
+)
+MAX_LABEL_BYTES = 200_000
+POINTER = re.compile(
+    r"""\^\w*IMAGE\s*=\s*[({]?\s*"([^"]+)"|<file_name>\s*([^<]+?)\s*</file_name>|^\s*FILE_NAME\s*=\s*"([^"]+)\"""", re.M
+)
+
+
+@dataclass(frozen=True)
+class Product:
+    """One thing to read.
+
+    Attributes:
+        label: the detached label or metadata; None where the image carries its own or has none.
+        data: the file that holds the pixels.
+
+    """
+
+    label: Path | None
+    data: Path
+
+
+def find_products(paths: Sequence[Path]) -> list[Product]:
+    """Find the products in files, folders (with all that is below them) and glob patterns.
+
+    Args:
+        paths: as the user gives them; a label stands for its image and an image for its label.
+
+    Returns:
+        Products without repetition, sorted by the path of their data as given; empty where nothing matches.
+
+    """
+    folders = _Folders()
+    found: dict[Path, Product] = {}
+    for path in _files(paths):
+        product = folders.product_of(path)
+        if product is not None:
+            found.setdefault(product.data.absolute(), product)
+    return sorted(found.values(), key=lambda product: product.data.as_posix())
+
+
+def product_of(path: Path) -> Product:
+    """Give the product that a file belongs to; a file that looks like none is taken as an image without label."""
+    return _Folders().product_of(path) or Product(None, path)
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Every file that the paths name, folders and patterns opened up."""
+    for path in paths:
+        if path.is_dir():
+            yield from _below(path)
+        elif path.is_file():
+            yield path
+        elif glob.has_magic(str(path)):
+            yield from _files(Path(name) for name in sorted(glob.glob(str(path), recursive=True)))  # noqa: PTH207 - any pattern
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file():
+            yield path
+
+
+class _Folders:
+    """What lies beside a file, each folder listed once."""
+
+    def __init__(self) -> None:
+        self.entries = lru_cache(maxsize=64)(_entries)
+        self.labels = lru_cache(maxsize=64)(self._labels)
+
+    def product_of(self, path: Path) -> Product | None:
+        """Give the product of an image or a label; None for anything else and for a label whose image is not there."""
+        if path.suffix.lower() in LABELS:
+            data = self._data_of(path)
+            return None if data is None else Product(self.labels(path.parent).get(data, path), data)
+        if not _is_image(path):
+            return None
+        return Product(self.labels(path.parent).get(path), path)
+
+    def _labels(self, folder: Path) -> dict[Path, Path]:
+        """Give the best label of each image of a folder."""
+        found: dict[Path, Path] = {}
+        for kind in LABELS:
+            for path in self.entries(folder).values():
+                data = self._data_of(path) if path.suffix.lower() == kind else None
+                if data is not None:
+                    found.setdefault(data, path)
+        return found
+
+    def _data_of(self, label: Path) -> Path | None:
+        """Give the image of a label: what it points to, else the image of the same name."""
+        entries = self.entries(label.parent)
+        pointed = [entries.get(name.lower()) for name in _names_in(label)]
+        stem = label.stem.lower()
+        alike = [entries.get(stem + ending) for ending in sorted(IMAGES)] if label.suffix.lower() != ".json" else []
+        return next((path for path in (*pointed, *alike) if path is not None and _is_image(path)), None)
+
+
+def _entries(folder: Path) -> dict[str, Path]:
+    """Files of a folder by their name in lower case; the first of names that differ in case only."""
+    found: dict[str, Path] = {}
+    try:
+        for path in sorted(folder.iterdir()):
+            found.setdefault(path.name.lower(), path)
+    except OSError:  # a folder that may not be listed has nothing to pair
+        return {}
+    return found
+
+
+def _names_in(label: Path) -> list[str]:
+    """File names that a label points to, in its order; empty for a file that is no label."""
+    try:
+        with label.open("rb") as stream:
+            text = stream.read(MAX_LABEL_BYTES).decode("latin-1")
+    except OSError:  # reading will say it, if the image is asked for by itself
+        return []
+    if label.suffix.lower() == ".json":
+        return _names_in_metadata(text)
+    return [Path(next(filter(None, groups))).name for groups in POINTER.findall(text)]
+
+
+def _names_in_metadata(text: str) -> list[str]:
+    """Give the picture that JunoCam metadata belong to: FILE_NAME, else the product's raw picture."""
+    try:
+        keywords = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(keywords, dict):
+        return []
+    names = [keywords.get("FILE_NAME"), f"{keywords.get('PRODUCT_ID')}-raw.png", f"{keywords.get('PRODUCT_ID')}.png"]
+    return [Path(name).name for name in names if isinstance(name, str)]
+
+
+def _is_image(path: Path) -> bool:
+    ending = path.suffix.lower()
+    if ending in IMAGES:
+        return True
+    if ending in LABELS or PASSED_OVER.search(path.name) or path.name.startswith("."):
+        return False
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(32)
+    except OSError:
+        return False
+    return head.startswith(SIGNATURES) or head.lstrip().lower().replace(b" ", b"").startswith(b"object=isiscube")

@@ -1,0 +1,63 @@
+"""Rows as frozen dataclasses, tables as CSV: a dataclass is the one definition of a table's columns.
+
+The fields' names are the header, in their order. A float says with :func:`number` how many decimals it is written with.
+NaN and the empty string are "not known" and become an empty cell. Numbers are written the same way on every machine,
+so the same rows give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, field, fields
+from typing import Any
+
+
+def number(decimals: int, default: float = math.nan) -> Any:
+    """Return a float column written with this many decimals; not known unless given."""
+    return field(default=default, metadata={"decimals": decimals})
+
+
+def header(kind: type) -> list[str]:
+    """Names of the columns of a row class, in order."""
+    return [column.name for column in fields(kind)]
+
+
+def values(row: Any) -> dict[str, str | int | float | None]:
+    """Return the row as plain values, floats rounded to their column's decimals, None where not known."""
+    return {column.name: _value(getattr(row, column.name), column) for column in fields(row)}
+
+
+def cells(row: Any) -> list[str]:
+    """Return the row as text, one cell a column, empty where not known."""
+    return [_cell(getattr(row, column.name), column) for column in fields(row)]
+
+
+def to_csv(kind: type, rows: Iterable[Any]) -> str:
+    """Return a table as RFC 4180 text: comma, double quotes where needed, CRLF, a header line even without rows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(header(kind))
+    writer.writerows(cells(row) for row in rows)
+    return text.getvalue()
+
+
+def from_values(kind: type, known: Mapping[str, Any]) -> Any:
+    """Return the row that :func:`values` came from: None is again "not known"."""
+    return kind(**{name: value for name, value in known.items() if value is not None})
+
+
+def _value(value: str | int | float, column: Field[Any]) -> str | int | float | None:
+    if isinstance(value, float):
+        rounded = round(value, column.metadata["decimals"]) + 0.0  # + 0.0 turns -0.0 into 0.0
+        return rounded if math.isfinite(value) else None
+    return None if value == "" else value
+
+
+def _cell(value: str | int | float, column: Field[Any]) -> str:
+    plain = _value(value, column)
+    if plain is None:
+        return ""
+    return f"{plain:.{column.metadata['decimals']}f}" if isinstance(plain, float) else str(plain)

@@ -1,0 +1,1 @@
+"""The networks, their export, and the released model files with their cards."""

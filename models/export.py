@@ -1,0 +1,186 @@
+"""Network -> .onnx, behind a gate: a file that does not decide as the network does is not written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+
+from detector.card import CARD_KEY, ModelCard
+from detector.errors import ModelError
+from models.network import IoNetwork
+
+INPUTS = ("frame", "valid", "limb", "levels")
+OUTPUT = "probability"
+OPSET = 20
+MAX_GAP = 1e-3
+"""Largest difference of a probability between torch and onnxruntime that the gate lets pass."""
+MAX_FLIPS = 1e-5
+"""Largest share of pixels whose yes or no at any operating point may differ."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input of the parity gate: arrays as the model takes them, and what is special about it."""
+
+    name: str
+    frame: NDArray[np.float32]
+    valid: NDArray[np.float32]
+    limb: NDArray[np.float32]
+    levels: NDArray[np.float32]
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """By input name."""
+        return {"frame": self.frame, "valid": self.valid, "limb": self.limb, "levels": self.levels}
+
+
+def export(network: IoNetwork, card: ModelCard, path: Path) -> ModelCard:
+    """Write a network as one .onnx file with its card inside, and ``.sha256`` beside it.
+
+    Args:
+        network: trained and calibrated.
+        card: is written into the file, with the measured parity filled in.
+        path: the .onnx file; nothing is left there when the gate refuses.
+
+    Returns:
+        the card as written.
+
+    Raises:
+        ModelError: onnxruntime's answers are not the network's.
+
+    """
+    network = network.eval().cpu()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = Path(folder) / "model.onnx"
+        _convert(network, part)
+        card = card.model_copy(update={"parity": measure_parity(network, part, card)})
+        if card.parity["largest_gap"] > MAX_GAP or card.parity["flipped_share"] > MAX_FLIPS:
+            raise ModelError(path, f"not written: torch and onnxruntime disagree: {card.parity} (allowed: gap {MAX_GAP}, "
+                             f"flipped {MAX_FLIPS})", "report it with the versions of torch and onnxruntime")
+        _embed(part, card)
+        digest = hashlib.sha256(part.read_bytes()).hexdigest()
+        part.replace(path)
+    path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
+    return card
+
+
+def _convert(network: IoNetwork, path: Path) -> None:
+    case = next(parity_cases(1))
+    example = tuple(torch.from_numpy(a) for a in case.arrays().values())
+    batch, height, width = (torch.export.Dim(n, min=1, max=m) for n, m in (("batch", 64), ("height", 8192), ("width", 8192)))
+    plane = {0: batch, 2: height, 3: width}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network, example, dynamo=True, opset_version=OPSET, input_names=list(INPUTS), output_names=[OUTPUT],
+            dynamic_shapes=(plane, plane, {0: batch}, {0: batch}), verbose=False,
+        )
+    assert program is not None  # noqa: S101 - dynamo=True always gives a program
+    program.save(str(path), external_data=False)
+
+
+def _embed(path: Path, card: ModelCard) -> None:
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def measure_parity(network: IoNetwork, path: Path, card: ModelCard) -> dict[str, float]:
+    """Compare torch with onnxruntime from raw frame to decision.
+
+    Returns:
+        ``cases``, ``largest_gap`` of a probability, ``flipped_share`` of pixel decisions at the card's thresholds.
+
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    cuts = {t.seed for point in card.operating_points.values() for t in point.values()} | {0.5}
+    gap, flips, pixels, cases = 0.0, 0, 0, 0
+    for case in parity_cases(2):
+        with torch.no_grad():
+            ours = network(*(torch.from_numpy(a) for a in case.arrays().values())).numpy()
+        theirs = session.run([OUTPUT], case.arrays())[0]
+        if ours.shape != theirs.shape or not np.isfinite(theirs).all():
+            raise ModelError(path, f"case {case.name!r}: onnxruntime gives {theirs.shape}, torch {ours.shape}, or not finite")
+        gap = max(gap, float(np.abs(ours - theirs).max()))
+        flips += sum(int(((ours >= cut) != (theirs >= cut)).sum()) for cut in cuts)
+        pixels += ours.size * len(cuts)
+        cases += 1
+    return {"cases": float(cases), "largest_gap": gap, "flipped_share": flips / pixels}
+
+
+def parity_cases(seed: int) -> Iterator[Case]:
+    """Odd sizes, gaps, no limb, half a limb, batches and extremes: a lit ball with a bump in noise, scaled and cut."""
+    rng = np.random.default_rng(seed)
+    yield _case(rng, "plain", (1, 256, 272), (130.0, 120.0, 80.0), 1.0)
+    yield _case(rng, "odd size", (1, 201, 199), (100.0, 90.0, 60.0), 20.0)
+    yield _case(rng, "no limb", (1, 161, 240), (0.0, 0.0, 0.0), 1.0)
+    yield _case(rng, "half outside", (2, 150, 170), (-20.0, 70.0, 95.0), 5.0)
+    yield _case(rng, "limb outside", (1, 96, 100), (3000.0, 60.0, 2500.0), 5.0)
+    yield _case(rng, "batch of three", (3, 128, 128), (64.0, 64.0, 30.0), 0.01)
+    yield _case(rng, "tiny", (1, 17, 23), (11.0, 8.0, 6.0), 1.0)
+    gaps = _case(rng, "gaps", (1, 180, 180), (90.0, 90.0, 60.0), 30.0)
+    gaps.valid[..., 40:60, :] = 0
+    gaps.frame[..., 40:60, :] = np.nan
+    yield gaps
+    nothing = _case(rng, "nothing valid", (1, 64, 64), (32.0, 32.0, 20.0), 1.0)
+    nothing.valid[:] = 0
+    yield nothing
+    extreme = _case(rng, "extremes", (1, 160, 160), (80.0, 80.0, 50.0), 1.0)
+    extreme.frame[..., ::37, ::41] = 1e7
+    extreme.frame[..., 5::37, 3::41] = -1e7
+    yield extreme
+
+
+def _case(rng: np.random.Generator, name: str, shape: tuple[int, int, int], limb: tuple[float, float, float], unit: float) -> Case:
+    batch, height, width = shape
+    y, x = np.mgrid[:height, :width]
+    distance = np.hypot(x - limb[0], y - limb[1])
+    ball = np.clip(limb[2] - distance + 0.5, 0, 1) * (0.5 + 0.5 * np.sin(x / 9) * np.cos(y / 7))
+    bump = 0.4 * np.exp(-((distance - 1.04 * limb[2]) ** 2 + (x - limb[0] - 0.5 * limb[2]) ** 2) / max(0.004 * limb[2] ** 2, 1))
+    image = ball + bump + rng.normal(0, 0.02, shape)
+    levels = np.tile(np.array([[0.0, 0.02, 1.0]]) * unit, (batch, 1))
+    return Case(
+        name, (unit * image[:, None]).astype(np.float32), np.ones((batch, 1, height, width), np.float32),
+        np.tile(np.array([limb], np.float32), (batch, 1)), levels.astype(np.float32),
+    )
+
+
+def render_card(card: ModelCard) -> str:
+    """The card as Markdown, to stand beside the .onnx."""
+    points = "\n".join(
+        f"| {point} | {name} | {t.seed:.3f} | {t.grow:.3f} | {t.min_area_px} |"
+        for point, thresholds in card.operating_points.items()
+        for name, t in thresholds.items()
+    )
+    sections = [
+        f"# {card.name} {card.version}",
+        "Segments volcanic plumes and hot spots on Io. Input: a raw frame, its validity, the limb's circle (or none) and the "
+        "frame's levels; output: calibrated probabilities. Use it through `io-detector detect` or `detector.Detector`.",
+        "## Operating points\n\n| point | class | seed | grow | smallest area, px |\n|---|---|---|---|---|\n" + points,
+        "## Calibration\n\n```json\n" + json.dumps(card.calibration, indent=1) + "\n```",
+        "## Measured\n\n```json\n" + json.dumps(card.scores, indent=1) + "\n```",
+        "## Parity of torch and onnxruntime\n\n```json\n" + json.dumps(card.parity, indent=1) + "\n```",
+        "## Limits\n\n" + "\n".join(f"* {limit}" for limit in card.limits),
+        "## Training\n\n```json\n" + json.dumps(card.training, indent=1) + "\n```",
+        f"Licence of the weights: {card.licence}.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+

