@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from detector.limb_evidence import Evidence, judge, refine, settle
 SMALLEST_PX = 8.0
 SMALLEST_WORKING_PX = 5.0
 PER_WINDOW = 5
-MOST_CIRCLES = 16
+PLAIN_PX = 25.0
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ def find_limb(frame: Frame) -> Limb:
         return Limb.none("no valid pixel")
     picture = picture_of(frame)
     prior = Prior.of(frame, picture.factor)
-    judged = [e for circle in settled(picture, prior) if (e := weighed(picture, circle, prior))]
-    judged = judged or [Evidence(Circle(0, 0, 1), reason="no edge that curves like a limb")]
-    return answer(choose(judged), picture, frame)
+    return answer(choose(candidates(picture, prior), prior), picture, frame)
 
 
 @dataclass(frozen=True)
@@ -100,24 +98,34 @@ class Prior:
         return self.r if abs(circle.r - self.r) < max(1.5, 0.04 * self.r) else math.nan
 
 
-def settled(picture: Picture, prior: Prior) -> list[Circle]:
-    """Circles worth judging, in pixels of the working picture, without repetitions."""
-    kept: list[Circle] = []
-    for start in proposals(picture, prior):
-        circle = settle(picture, start, prior.known(start))
-        if circle and not any(circle.resembles(other, 0.01) for other in kept):
-            kept.append(circle)
-    return kept
-
-
-def proposals(picture: Picture, prior: Prior) -> list[Circle]:
-    """Circles proposed by the edges of every window, without repetitions."""
-    kept: list[Circle] = []
+def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
+    """Circles refined and judged, window by window, until one is beyond doubt."""
+    judged: list[Evidence] = []
+    known: list[Circle] = []
     for window in windows(picture):
-        for circle in in_window(picture, window, prior):
-            if not any(circle.resembles(other, 0.02) for other in kept):
-                kept.append(circle)
-    return kept[:MOST_CIRCLES]
+        for circle in settled(picture, in_window(picture, window, prior), prior, known):
+            known.append(circle)
+            if evidence := weighed(picture, circle, prior):
+                judged.append(evidence)
+        if any(plain(e, prior) for e in judged):
+            break
+    return judged
+
+
+def settled(picture: Picture, starts: list[Circle], prior: Prior, known: list[Circle]) -> list[Circle]:
+    """Where the proposals come to rest, those that differ from each other and from the known ones."""
+    found: list[Circle] = []
+    for start in starts:
+        circle = settle(picture, start, prior.known(start))
+        if circle and not any(circle.resembles(other, 0.01) for other in known + found):
+            found.append(circle)
+    return found
+
+
+def plain(e: Evidence, prior: Prior) -> bool:
+    """Whether a circle is so plainly a limb that no closer look is needed."""
+    fits = e.from_prior or not prior.r > 0
+    return fits and not e.reason and e.sharp and e.doubt < 0.7 and e.arc_deg > 120 and e.circle.r > PLAIN_PX
 
 
 @dataclass(frozen=True)
@@ -186,12 +194,21 @@ def weighed(picture: Picture, start: Circle, prior: Prior) -> Evidence | None:
     return judge(picture, fit, known) if fit else None
 
 
-def choose(judged: list[Evidence]) -> Evidence:
-    """The trusted circle of highest score, one with the predicted radius first; else the best refused one."""
+def choose(judged: list[Evidence], prior: Prior) -> Evidence:
+    """The trusted circle of highest score; else the best refused one.
+
+    Where the radius is predicted, a circle that has it goes first, and another one needs over a third of a circle:
+    beside Io it is most likely another body.
+    """
+    if not judged:
+        return Evidence(Circle(0, 0, 1), reason="no edge that curves like a limb")
     trusted = [e for e in judged if not e.reason]
-    if not trusted:
-        return max(judged, key=lambda e: e.score)
     expected = [e for e in trusted if e.from_prior]
+    if prior.r > 0 and not expected:
+        trusted = [e for e in trusted if e.arc_deg > 120]
+    if not trusted:
+        best = max(judged, key=lambda e: e.score)
+        return best if best.reason else replace(best, reason="the only limb has another radius than Io's")
     moons = [e for e in trusted if not is_planet_beside(e, trusted)]
     return max(expected or moons, key=lambda e: e.score)
 
@@ -209,7 +226,7 @@ def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
     if best.reason:
         return Limb.none(best.reason)
     circle = best.circle.unbinned(picture.factor)
-    if circle.r < SMALLEST_PX:
+    if circle.r < SMALLEST_PX - 0.4:
         return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")
     predicted = "spice" if frame.view.source == "spice" else "label"
     source = predicted if best.from_prior else "image"

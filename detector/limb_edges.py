@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -212,7 +213,7 @@ def steepest_descents(picture: Picture, circle: Circle, look: Look) -> Descents:
     step = 0.5 if look.window < 30 else look.window / 60
     margin = 3 * max(look.blur, step)
     offset = np.arange(-look.window - margin, look.window + margin + step, step)
-    seen = profiles(picture.linear, circle, min(sector_count(circle.r), look.sectors), offset, look.across)
+    seen = profiles(picture.linear, circle, sector_count(picture.shape, circle, look.sectors), offset, look.across)
     values = picture.compress(seen.values) if look.compressed else seen.values
     slope = -ndimage.gaussian_filter1d(values, max(look.blur / step, 0.7), axis=1, order=1, mode="nearest") / step
     slope[:, np.abs(offset) > look.window + step] = -np.inf
@@ -249,6 +250,8 @@ class Look:
     across: int = 1
 
 
-def sector_count(radius: float) -> int:
-    """Sectors of a circle: about two pixels of arc each, 48 to 360."""
-    return int(np.clip(np.pi * radius, 48, 360))
+def sector_count(shape: tuple[int, int], circle: Circle, most: int) -> int:
+    """Sectors of a whole circle: about two pixels of arc each, 48 at least, and ``most`` on the part within the frame."""
+    fine = math.pi * circle.r
+    share = in_sight(shape, circle, np.linspace(0, 2 * np.pi, 720, endpoint=False), 0.0).mean()
+    return int(np.clip(min(fine, most / max(share, 0.01)), 48, 7200))

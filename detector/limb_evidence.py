@@ -14,7 +14,7 @@ from detector.limb_edges import Look, Picture, Profiles, profiles, sector_count,
 RADIUS_PRIOR = 0.01
 LEAST_ARC_DEG = 40.0
 LEAST_ARC_KNOWN_DEG = 25.0
-LEAST_ARC_PX = 1800.0
+LEAST_ARC_PX = 2400.0
 MOST_DOUBT = 2.0
 
 
@@ -58,12 +58,12 @@ class Evidence:
         """What speaks against the circle, each in units of what is just tolerable."""
         r = self.circle.r
         return {
-            f"the edge strays {self.scatter_px:.1f} px from a circle": self.scatter_px / (0.5 + 0.002 * r),
+            f"the edge strays {self.scatter_px:.1f} px from a circle": self.scatter_px / min(0.25 + 0.006 * r, 0.5 + 0.002 * r),
             f"it is bright beyond the edge over {self.against_deg:.0f} degrees": self.against_deg / max(60.0, 0.6 * self.arc_deg),
             f"beyond the edge it is not dark ({self.darkness:.0%} of the level inside)": self.darkness / 0.45,
             f"beyond the edge it is not smooth sky (relief {self.texture:.0%} of the step)": self.texture / 0.12,
             f"{self.crowding:.0%} of the neighbourhood is not sky": self.crowding / 0.6,
-            f"the disk is as rough as a cluster of hits ({self.grain:.0%} of the step)": self.grain / 0.15,
+            f"the disk is as rough as a cluster of hits ({self.grain:.0%} of the step)": self.grain / 0.12,
             f"the edge is {self.width_px:.0f} px wide: a terminator or a cloud": self.width_px / max(5.5, 0.03 * r),
         }
 
@@ -128,7 +128,7 @@ def judge(picture: Picture, fit: Fit, known_radius: float = math.nan) -> Evidenc
     gap = max(1.5, 0.008 * circle.r)
     depth = float(np.clip(0.06 * circle.r, 2.0, 20.0))
     sky_depth = max(6.0, 0.2 * circle.r)
-    sectors = sector_count(circle.r)
+    sectors = sector_count(picture.shape, circle, 360)
     step = max(0.5, (sky_depth + depth) / 120)
     offset = np.arange(-gap - depth, gap + sky_depth + step, step)
     seen = profiles(picture.linear, circle, sectors, offset)
@@ -271,7 +271,7 @@ def grain(seen: Profiles, chosen: NDArray[np.bool_], step: float) -> float:
 
 def verdict(e: Evidence) -> str:
     """Why a circle is not a limb, or an empty string."""
-    least = LEAST_ARC_KNOWN_DEG if e.from_prior else float(np.clip(LEAST_ARC_PX / e.circle.r, LEAST_ARC_DEG, 150.0))
+    least = LEAST_ARC_KNOWN_DEG if e.from_prior else float(np.clip(LEAST_ARC_PX / e.circle.r, LEAST_ARC_DEG, 170.0))
     if e.arc_deg < least:
         return f"only {e.arc_deg:.0f} degrees of a limb seen, {least:.0f} needed"
     if not e.radius_sigma_px < 0.04 * e.circle.r:

@@ -21,6 +21,7 @@ from detector.volcanoes import nearest
 
 SURROUNDINGS_PX = (6, 40)
 """The background is taken from a margin as wide as the region itself, within these limits."""
+SKY_SIGMAS = 8.0
 ENOUGH = 5
 """A background needs at least this many free pixels; with fewer the frame's sky level stands in."""
 PLACE_SIGMA_PX = 0.5
@@ -38,6 +39,7 @@ class Scene:
     Attributes:
         frame, limb: as found.
         levels: of the whole frame.
+        sky_sigma: 1-sigma noise of a pixel of the sky.
         free: (H, W) bool, pixels that may serve as background: observed, and not beside any region.
 
     """
@@ -45,6 +47,7 @@ class Scene:
     frame: Frame
     limb: Limb
     levels: Levels
+    sky_sigma: float
     free: NDArray[np.bool_]
 
     @classmethod
@@ -53,7 +56,8 @@ class Scene:
         taken = labels_of(regions, frame.shape).any(axis=0)
         if regions:
             taken = ndimage.binary_dilation(taken, EVERY_NEIGHBOUR)
-        return cls(frame, limb, measure_levels(frame.image, frame.valid), frame.valid & ~taken)
+        levels = measure_levels(frame.image, frame.valid)
+        return cls(frame, limb, levels, _sky_sigma(frame, levels), frame.valid & ~taken)
 
     @property
     def km_per_px(self) -> float:
@@ -62,10 +66,10 @@ class Scene:
         return IO_RADIUS_KM / self.limb.radius_px if self.limb.trusted and is_io else math.nan
 
     def sigma(self, value: float) -> float:
-        """1-sigma noise of a pixel of this value: the camera's where it is known, never less than the sky's own."""
+        """1-sigma noise of a pixel of this value: the camera's where it is known, never less than the sky's."""
         signal = np.array(value - self.levels.sky, np.float32)
         camera = float(self.frame.noise.sigma(signal)) if math.isfinite(self.frame.noise.read) else 0.0
-        return max(float(self.levels.sigma), camera)
+        return max(self.sky_sigma, camera)
 
 
 def measure(frame: Frame, limb: Limb, regions: Sequence[Region], model: str) -> tuple[Detection, ...]:
@@ -158,6 +162,18 @@ def _on_sphere(dx: float, dy: float, limb: Limb, view: View) -> tuple[float, flo
     slope2 = up**2 + right**2
     depth = (distance - math.sqrt(max(0.0, 1.0 - slope2 * (distance**2 - 1.0)))) / (1.0 + slope2)
     return right * depth, up * depth, distance - depth
+
+
+def _sky_sigma(frame: Frame, levels: Levels) -> float:
+    """Noise of the sky from differences of horizontal neighbours.
+
+    ``levels.sigma`` looks at the darker half of the sky only, which is narrower than the whole; here every pixel within
+    SKY_SIGMAS of the sky's level counts. It is never less than ``levels.sigma``, which knows about rounding.
+    """
+    sky = frame.valid & (np.abs(frame.image - levels.sky) <= SKY_SIGMAS * levels.sigma)
+    steps = (frame.image[:, 1:] - frame.image[:, :-1])[sky[:, 1:] & sky[:, :-1]]
+    measured = 1.4826 * float(np.median(np.abs(steps))) / math.sqrt(2.0) if steps.size else 0.0
+    return max(measured, float(levels.sigma))
 
 
 def _numbers(regions: Sequence[Region]) -> list[int]:

@@ -55,7 +55,7 @@ class Progress(Bar):
 
 
 def print_document(report: Report, out: Path) -> None:
-    """Return the whole result as one JSON document."""
+    """Print the whole result as one JSON document."""
     catalogue = report.catalogue
     document = {
         "out": str(out),
@@ -69,7 +69,7 @@ def print_document(report: Report, out: Path) -> None:
 
 
 def print_summary(report: Report, out: Path) -> None:
-    """Return a few lines for a person: how many of what, by what, and where to look."""
+    """Print a few lines for a person: how many of what, by what, and where to look."""
     summary, console = _summary(report), Console()
     table = Table(box=None, show_header=False, pad_edge=False)
     for name in ("frames", "partial", "rejected", "reused", "plumes", "hotspots"):
@@ -79,13 +79,12 @@ def print_summary(report: Report, out: Path) -> None:
     console.print(f"by {_model_of(report)} into {escape(str(out))}", soft_wrap=True, highlight=False)
 
 
-def catalogue_name(report: Report) -> str:
-    """Model and operating point."""
+def _model_of(report: Report) -> str:
     return escape(f"{report.catalogue.model}, {report.catalogue.operating_point}")
 
 
 def print_findings(findings: dict[str, dict[str, Any]], as_json: bool) -> None:
-    """Say what the doctor found: a JSON document, or a line a finding."""
+    """Print what the doctor found: a JSON document, or a line a finding."""
     if as_json:
         sys.stdout.write(json.dumps(findings, ensure_ascii=False) + "\n")
         return

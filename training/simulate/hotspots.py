@@ -97,7 +97,7 @@ def _add_patch(image: NDArray[np.float32], centre: tuple[float, float], radius: 
     else:
         distance = np.hypot(radial, across) / radius
         rim = np.exp(-(((distance - 0.85) / max(0.12, 0.6 / radius)) ** 2))
-        profile = rim + rng.uniform(0.05, 0.6) / (1 + np.exp(12 * (distance - 0.9)))
+        profile = rim + rng.uniform(0.05, 0.6) / (1 + np.exp(np.minimum(12 * (distance - 0.9), 50)))
     grain = cv2.GaussianBlur(rng.normal(size=profile.shape), (0, 0), 1.2)
     patch = (spot.peak * profile * np.clip(1 + 0.8 * grain, 0.1, 3)).astype(np.float32)
     rows, columns = image.shape
