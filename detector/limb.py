@@ -18,6 +18,8 @@ SMALLEST_PX = 8.0
 SMALLEST_WORKING_PX = 5.0
 PER_WINDOW = 5
 PLAIN_PX = 25.0
+SYSTEMATIC_PX = 0.12
+SYSTEMATIC_SHARE = 0.001
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,13 @@ def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
     judged: list[Evidence] = []
     known: list[Circle] = []
     for window in windows(picture):
-        for circle in settled(picture, in_window(picture, window, prior), prior, known):
+        for start in in_window(picture, window, prior):
+            plainest = max((e.circle.r for e in judged if plain(e, prior)), default=0.0)
+            if start.r < 1.1 * plainest:
+                continue
+            circle = settle(picture, start, prior.known(start))
+            if circle is None or any(circle.resembles(other, 0.01) for other in known):
+                continue
             known.append(circle)
             if evidence := weighed(picture, circle, prior):
                 judged.append(evidence)
@@ -112,20 +120,10 @@ def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
     return judged
 
 
-def settled(picture: Picture, starts: list[Circle], prior: Prior, known: list[Circle]) -> list[Circle]:
-    """Where the proposals come to rest, those that differ from each other and from the known ones."""
-    found: list[Circle] = []
-    for start in starts:
-        circle = settle(picture, start, prior.known(start))
-        if circle and not any(circle.resembles(other, 0.01) for other in known + found):
-            found.append(circle)
-    return found
-
-
 def plain(e: Evidence, prior: Prior) -> bool:
-    """Whether a circle is so plainly a limb that no closer look is needed."""
+    """Whether a circle is so plainly a limb that only a larger one could be Io's instead."""
     fits = e.from_prior or not prior.r > 0
-    return fits and not e.reason and e.sharp and e.doubt < 0.7 and e.arc_deg > 120 and e.circle.r > PLAIN_PX
+    return fits and not e.reason and e.sharp and e.doubt < 0.8 and e.arc_deg > 120 and e.circle.r > PLAIN_PX
 
 
 @dataclass(frozen=True)
@@ -230,5 +228,5 @@ def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
         return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")
     predicted = "spice" if frame.view.source == "spice" else "label"
     source = predicted if best.from_prior else "image"
-    sigma = max(best.sigma_px, 0.02) * picture.factor
+    sigma = math.hypot(best.sigma_px * picture.factor, SYSTEMATIC_PX * picture.factor, SYSTEMATIC_SHARE * circle.r)
     return Limb(circle.x, circle.y, circle.r, sigma, source, best.arc_deg)

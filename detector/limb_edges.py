@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +52,21 @@ def picture_of(frame: Frame) -> Picture:
     factor = max(1, -(-max(frame.shape) // WORKING_PX))
     pixels = frame.image if frame.valid.all() else np.where(frame.valid, frame.image, np.float32(np.nan))
     binned = bin_mean(pixels, factor)
-    levels = measure_levels(binned, np.isfinite(binned))
+    levels = measured(binned)
     cleaned = without_hits(binned, levels.sigma) if factor == 1 else binned
     linear = (cleaned - np.float32(levels.sky)) / np.float32(levels.sigma)
     return Picture(linear, softening(levels), factor)
+
+
+def measured(image: Image) -> Levels:
+    """The picture's levels; where gaps filled with one value hide the noise, it is taken from the other darker pixels."""
+    levels = measure_levels(image, np.isfinite(image))
+    if levels.sigma > 2e-4 * levels.bright:
+        return levels
+    others = image > np.nanmin(image)
+    if others.sum() < 100:
+        return levels
+    return replace(levels, sigma=max(levels.sigma, measure_levels(image, others).sigma))
 
 
 def softening(levels: Levels) -> float:

@@ -16,6 +16,7 @@ LEAST_ARC_DEG = 40.0
 LEAST_ARC_KNOWN_DEG = 25.0
 LEAST_ARC_PX = 2400.0
 MOST_DOUBT = 2.0
+NOISY_FALL = 12.0
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Evidence:
         width_px: length over which the mean profile falls from 80 % to 20 %.
         darkness: level just outside, 0 at the frame's darkest, 1 at the level just inside.
         texture: relief of the sky outside (noise taken off), in units of the step.
-        crowding: share of the neighbourhood outside that is not at the level of the sky.
+        crowding: share of the neighbourhood outside that is brighter than the sky.
         grain: pixel-to-pixel roughness of the disk beyond that of the sky, in units of the step.
+        contrast: the step, sigmas of one pixel's noise.
         from_prior: whether the known radius was used.
         reason: why it is not a limb; empty when it is.
 
@@ -50,6 +52,7 @@ class Evidence:
     texture: float = math.nan
     crowding: float = math.nan
     grain: float = math.nan
+    contrast: float = math.nan
     from_prior: bool = False
     reason: str = ""
 
@@ -57,12 +60,13 @@ class Evidence:
     def doubts(self) -> dict[str, float]:
         """What speaks against the circle, each in units of what is just tolerable."""
         r = self.circle.r
+        noise = 1.0 / self.contrast
         return {
-            f"the edge strays {self.scatter_px:.1f} px from a circle": self.scatter_px / min(0.25 + 0.006 * r, 0.5 + 0.002 * r),
-            f"it is bright beyond the edge over {self.against_deg:.0f} degrees": self.against_deg / max(60.0, 0.6 * self.arc_deg),
+            f"the edge strays {self.scatter_px:.1f} px from a circle": self.scatter_px / (min(0.25 + 0.006 * r, 0.5 + 0.002 * r) + noise),
+            f"it is bright beyond the edge over {self.against_deg:.0f} degrees": self.against_deg / max(60.0, (1.0 if self.sharp else 0.6) * self.arc_deg),
             f"beyond the edge it is not dark ({self.darkness:.0%} of the level inside)": self.darkness / 0.45,
-            f"beyond the edge it is not smooth sky (relief {self.texture:.0%} of the step)": self.texture / 0.12,
-            f"{self.crowding:.0%} of the neighbourhood is not sky": self.crowding / 0.6,
+            f"beyond the edge it is not smooth sky (relief {self.texture:.0%} of the step)": self.texture / (0.12 + 0.3 * noise),
+            f"{self.crowding:.0%} of the neighbourhood is brighter than sky": self.crowding / 0.6,
             f"the disk is as rough as a cluster of hits ({self.grain:.0%} of the step)": self.grain / 0.12,
             f"the edge is {self.width_px:.0f} px wide: a terminator or a cloud": self.width_px / max(5.5, 0.03 * r),
         }
@@ -80,7 +84,8 @@ class Evidence:
     @property
     def score(self) -> float:
         """Arc of evidence less what speaks against it, with some weight for size: Io is seldom the smaller disk."""
-        return (self.arc_deg - 0.5 * self.against_deg) * math.sqrt(self.circle.r) * (1.0 - 0.3 * min(self.doubt, 3.0))
+        evidence = (self.arc_deg - 0.5 * self.against_deg) * math.sqrt(self.circle.r) * (1.0 - 0.3 * min(self.doubt, 3.0))
+        return evidence / (1.0 + (self.scatter_px / (0.15 + 0.001 * self.circle.r)) ** 2)
 
 
 def settle(picture: Picture, start: Circle, known_radius: float = math.nan) -> Circle | None:
@@ -95,14 +100,28 @@ def settle(picture: Picture, start: Circle, known_radius: float = math.nan) -> C
 def refine(picture: Picture, start: Circle, known_radius: float = math.nan) -> Fit | None:
     """A settled circle fitted to sub-pixel edge points; None where it runs away.
 
-    The compressed picture leads (there the limb is the steepest fall); the last pass uses the brightness itself, which
-    the camera's blur does not displace.
+    The compressed picture leads (there the limb is the steepest fall) but sees the edge up to two pixels too far out,
+    in the wings of the camera's blur; the last passes use the brightness itself, smoothed more where it is noisy.
     """
-    looks = [
-        Look(max(2.0, 0.012 * start.r), 1.0, True, sectors=240),
-        Look(max(1.5, 0.008 * start.r), 0.6, False, sectors=360, across=3),
-    ]
-    return follow(picture, start, looks, known_radius)
+    near, nearer = max(2.5, 0.012 * start.r), max(1.5, 0.008 * start.r)
+    looks = [Look(near, 1.0, True, sectors=240), Look(near, 1.0, False, sectors=240, across=2)]
+    fit = follow(picture, start, looks, known_radius)
+    if fit is None:
+        return None
+    if typical_fall(picture, fit.circle) < NOISY_FALL:
+        last = Look(1.6 * near, 2.0, False, sectors=180, across=5)
+    else:
+        last = Look(nearer, 0.6, False, sectors=360, across=3)
+    return follow(picture, fit.circle, [last], known_radius)
+
+
+def typical_fall(picture: Picture, circle: Circle) -> float:
+    """The fall across the edge where it is well seen, sigmas of one pixel's noise: mean level inside less that outside."""
+    near = np.array([-4.0, -3.0, 3.0, 4.0])
+    seen = profiles(picture.linear, circle, 72, near).values
+    rise = seen[:, :2].mean(axis=1) - seen[:, 2:].mean(axis=1)
+    rise = rise[np.isfinite(rise)]
+    return float(np.percentile(rise, 80)) if rise.size else 0.0
 
 
 def follow(picture: Picture, start: Circle, looks: list[Look], known_radius: float) -> Fit | None:
@@ -182,6 +201,7 @@ def weigh(
         texture=sky_texture(seen, outside, dark, step),
         grain=grain(seen, dark, step),
         crowding=crowding(picture, circle, sky, step),
+        contrast=step,
         from_prior=known_radius > 0,
     )
     return Evidence(**{**evidence.__dict__, "reason": verdict(evidence)})
@@ -196,14 +216,14 @@ def darkest(picture: Picture) -> float:
 
 
 def crowding(picture: Picture, circle: Circle, sky: float, step: float) -> float:
-    """Share of the neighbourhood (out to two radii, within the frame) that is not at the level of the sky."""
+    """Share of the neighbourhood (out to two radii, within the frame) that is brighter than the sky."""
     reach = max(circle.r, 20.0)
     offset = np.linspace(0.15 * circle.r + 4.0, reach, 12)
     around = profiles(picture.linear, circle, 72, offset)
     levels = around.values[np.isfinite(around.values)]
     if levels.size < 40:
         return 0.0
-    return float((np.abs(levels - sky) > max(0.3 * step, 6.0)).mean())
+    return float((levels - sky > max(0.3 * step, 6.0)).mean())
 
 
 def fall_width(seen: Profiles, chosen: NDArray[np.bool_]) -> float:

@@ -18,6 +18,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 
 import numpy as np
 from astropy.io import fits
@@ -98,9 +99,8 @@ def _source_cards(keywords: Mapping[str, str]) -> Iterator[fits.Card]:
         if len(f"HIERARCH SOURCE {name} = '{quoted}'") <= fits.Card.length:
             yield fits.Card(f"HIERARCH SOURCE {name}", text)
             continue
-        whole = f"SOURCE {name} = {text}"
-        width = fits.Card.length - len("COMMENT ")
-        yield from (fits.Card("COMMENT", whole[start : start + width]) for start in range(0, len(whole), width))
+        lines = wrap(f"SOURCE {name} = {text}", fits.Card.length - len("COMMENT "))
+        yield from (fits.Card("COMMENT", line) for line in lines)
 
 
 def _ascii(text: str) -> str:

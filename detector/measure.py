@@ -21,9 +21,10 @@ from detector.volcanoes import nearest
 
 SURROUNDINGS_PX = (6, 40)
 """The background is taken from a margin as wide as the region itself, within these limits."""
-SKY_SIGMAS = 8.0
 ENOUGH = 5
 """A background needs at least this many free pixels; with fewer the frame's sky level stands in."""
+SKY_SIGMAS, SKY_ROUNDS = 6.0, 4
+"""Pixels within so many sigmas of the sky's level are sky, sought anew in so many rounds."""
 PLACE_SIGMA_PX = 0.5
 """1-sigma error of a centroid, taken as half a pixel: the cameras' PSF is about a pixel."""
 TOP_SIGMA_PX = 1.0
@@ -167,13 +168,20 @@ def _on_sphere(dx: float, dy: float, limb: Limb, view: View) -> tuple[float, flo
 def _sky_sigma(frame: Frame, levels: Levels) -> float:
     """Noise of the sky from differences of horizontal neighbours.
 
-    ``levels.sigma`` looks at the darker half of the sky only, which is narrower than the whole; here every pixel within
-    SKY_SIGMAS of the sky's level counts. It is never less than ``levels.sigma``, which knows about rounding.
+    ``levels.sigma`` looks at the darker part of the sky only, which is narrower than the whole; from there the sky's
+    level and noise are sought again among all pixels near it. Never less than ``levels.sigma``, which knows rounding.
     """
-    sky = frame.valid & (np.abs(frame.image - levels.sky) <= SKY_SIGMAS * levels.sigma)
-    steps = (frame.image[:, 1:] - frame.image[:, :-1])[sky[:, 1:] & sky[:, :-1]]
-    measured = 1.4826 * float(np.median(np.abs(steps))) / math.sqrt(2.0) if steps.size else 0.0
-    return max(measured, float(levels.sigma))
+    thin = max(1, frame.image.size // 200_000)
+    image, valid = frame.image[::thin], frame.valid[::thin]
+    level, sigma = levels.sky, float(levels.sigma)
+    for _ in range(SKY_ROUNDS):
+        sky = valid & (np.abs(image - level) <= SKY_SIGMAS * sigma)
+        steps = np.diff(image, axis=1)[sky[:, 1:] & sky[:, :-1]]
+        if steps.size < ENOUGH:
+            break
+        level = float(np.median(image[sky]))
+        sigma = max(1.4826 * float(np.median(np.abs(steps))) / math.sqrt(2.0), float(levels.sigma))
+    return sigma
 
 
 def _numbers(regions: Sequence[Region]) -> list[int]:

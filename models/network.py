@@ -34,8 +34,8 @@ class NetworkConfig:
     azimuths: int = 512
     lowest: float = -0.04
     highest: float = 0.28
-    limb_widths: tuple[int, ...] = (24, 32, 48, 64)
-    disk_widths: tuple[int, ...] = (24, 32, 48, 64)
+    limb_widths: tuple[int, ...] = (16, 24, 32, 48)
+    disk_widths: tuple[int, ...] = (16, 24, 32, 48)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limb_widths", tuple(self.limb_widths))
@@ -50,8 +50,9 @@ class Conv(nn.Sequential):
     """3x3 convolution, batch normalisation, ReLU; the columns wrap round when ``wrap``."""
 
     def __init__(self, inputs: int, outputs: int, wrap: bool) -> None:
-        padding = (WrapColumns(), nn.ZeroPad2d((0, 0, 1, 1))) if wrap else (nn.ZeroPad2d(1),)
-        super().__init__(*padding, nn.Conv2d(inputs, outputs, 3, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+        ring = (WrapColumns(),) if wrap else ()
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=(1, 0 if wrap else 1), bias=False)
+        super().__init__(*ring, convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class WrapColumns(nn.Module):

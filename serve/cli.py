@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -71,7 +70,7 @@ class DetectOptions:
     """What ``io-detector detect`` can be told."""
 
     paths: Annotated[list[Path], typer.Argument(
-        metavar="PATH...", show_default=False, help="Frames, PDS labels, folders or quoted globs.")]
+        metavar="PATH", show_default=False, help="Frames, PDS labels, folders or quoted globs.")]
     out: Annotated[Path, typer.Option(
         metavar="DIR", file_okay=False, show_default=False,
         help="Folder for the catalogue, masks and pictures. Running again into it does only what is missing.")]
@@ -147,11 +146,11 @@ def train(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", exists=True, file_okay=False, help="Folder of a finished run.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", exists=True, file_okay=False, help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="The model file.")],
 ) -> None:
     """Write a trained model as one .onnx file, after checking that it answers as the trained network does."""
-    _room("training.release").export(run, out)
+    _room("training.release").export(folder, out)
 
 
 @app.command()
@@ -192,46 +191,53 @@ def doctor(
     raise typer.Exit(0 if findings["model"].get("usable") else NO_MODEL)
 
 
-@app.callback()
-def whole(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.", is_eager=True)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
-) -> None:
-    """Set up what all commands share."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from serve.batch import software_version
 
         typer.echo(f"io-detector {software_version()}")
         raise typer.Exit
+
+
+@app.callback()
+def whole(
+    version: Annotated[bool, typer.Option(
+        "--version", callback=_print_version, is_eager=True, help="Show the version and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
+) -> None:
+    """Find volcanic plumes and thermal hot spots on Jupiter's moon Io in spacecraft frames."""
     logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, stream=sys.stderr,
                         format="%(levelname)s %(message)s", force=True)
 
 
+class Interrupted(BaseException):
+    """The user or the system asked the process to end. Not a KeyboardInterrupt: typer would make exit code 1 of it."""
+
+
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    sys.exit(_run(sys.argv[1:]))
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sent, _interrupt)
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run one command, given as the words after ``io-detector``, and return its exit code."""
     try:
-        code = app(arguments, standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        app(arguments, prog_name="io-detector")
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except Interrupted:
         return _complain(INTERRUPTED, "interrupted; what is done is kept: the same command goes on from here")
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return error.exit_code
     except ModelError as error:
         return _complain(NO_MODEL, str(error))
     except DetectorError as error:
         return _complain(USAGE, str(error))
-    return code if isinstance(code, int) else 0
+    return 0
 
 
-def _as_interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted
 
 
 def _room(module: str) -> Any:

@@ -94,6 +94,7 @@ def evaluate(
     dataset: Path,
     out: Path,
     model: Path | None = None,
+    *,
     limit: int | None = None,
     split: str | None = None,
     progress: Progress | None = None,
@@ -115,7 +116,7 @@ def evaluate(
     """
     if out.resolve().is_relative_to(dataset.resolve()):
         raise InputError(out, f"lies inside the dataset {dataset}", "write the report beside it")
-    report = evaluate_model(Model.open(model), dataset, limit, split, progress)
+    report = evaluate_model(Model.open(model), dataset, limit=limit, split=split, progress=progress)
     write_report(report, out)
     return report
 
@@ -123,6 +124,7 @@ def evaluate(
 def evaluate_model(
     scorer: Scorer,
     dataset: Path,
+    *,
     limit: int | None = None,
     split: str | None = None,
     progress: Progress | None = None,
@@ -197,19 +199,22 @@ def _labelled_frames(
 
 
 def _plain_stream(folder: Path, limit: int | None) -> _Stream:
-    products = _spread(list(find_products([folder])), limit)
+    if not folder.is_dir():
+        raise InputError(folder, "is not a folder", "give a dataset, or a folder of frames")
+    products = {product.data.relative_to(folder).as_posix(): product for product in find_products([folder])}
+    picked = _spread(list(products), limit)
     failed: list[str] = []
-    return _Stream(_plain_frames(products, failed), len(products), failed)
+    return _Stream(_plain_frames({name: products[name] for name in picked}, failed), len(picked), failed)
 
 
-def _plain_frames(products: Sequence[Product], failed: list[str]) -> Iterator[tuple[str, Frame, None]]:
-    for product in products:
+def _plain_frames(products: Mapping[str, Product], failed: list[str]) -> Iterator[tuple[str, Frame, None]]:
+    for name, product in products.items():
         try:
             frames = read_frames(product)
         except InputError as error:
-            failed.append(str(error.problem))
+            failed.append(f"{name}: {error.problem}")
             continue
-        yield from ((frame.source.name, frame, None) for frame in frames)
+        yield from ((name, frame, None) for frame in frames)
 
 
 def _summary(folder: Path, stream: _Stream, records: Sequence[FrameRecord]) -> DatasetSummary:
@@ -335,7 +340,8 @@ class Judged:
     def _region(self, point: str, index: int) -> RegionRecord:
         region = self.regions[point][index]
         x, y = centroid(region, self.scores)
-        return RegionRecord(point, region.kind, region.score, self.verdict(point, index), x, y, region.area_px)
+        verdict = self.verdict(point, index)
+        return RegionRecord(point, region.kind, region.score, verdict, round(x, 2), round(y, 2), region.area_px)
 
     def verdict(self, point: str, index: int) -> str:
         """Say what became of a region: ``true``, ``false``, ``ignored`` or ``unjudged``."""

@@ -11,7 +11,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from detector.card import OPERATING_POINTS
@@ -189,7 +191,7 @@ class ObjectRecord:
 
 @dataclass(frozen=True)
 class RegionRecord:
-    """A reported region and what became of it: ``true``, ``false``, ``ignored``, or ``unjudged``: nobody looked there."""
+    """A reported region and what became of it: ``true``, ``false``, ``ignored``, or ``unjudged`` (nobody looked)."""
 
     point: str
     kind: str
@@ -363,6 +365,7 @@ def render_html(report: Report) -> str:
         galleries=_galleries(report.examples),
         worst=_worst(report) if labelled else [],
         hits=_frames_with_finds(report),
+        said={key: told for key, told in report.dataset.made.items() if isinstance(told, str | int | float)},
     )
 
 
@@ -384,7 +387,7 @@ def interval(measured: Measured, form: str = "percent") -> str:
 
 
 def value(measured: Measured, form: str = "percent") -> str:
-    """The value alone, in the same forms."""
+    """Write the value alone, in the same forms."""
     if form == "percent":
         return percent(measured.value)
     return f"{measured.value:.2f}" if form == "score" else f"{measured.value:.2g}"
@@ -454,7 +457,7 @@ def figures(report: Report) -> dict[str, str]:
     return {name: _two_panels(report, drawer) for name, drawer in drawers.items()}
 
 
-def _two_panels(report: Report, drawer) -> str:  # type: ignore[no-untyped-def]
+def _two_panels(report: Report, drawer: Callable[[Axes, ClassReport], None]) -> str:
     """One panel a class, drawn by ``drawer(axes, class report)``."""
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2), CLASSES, strict=True):
@@ -463,11 +466,11 @@ def _two_panels(report: Report, drawer) -> str:  # type: ignore[no-untyped-def]
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=8, frameon=False)
+            axes.legend(fontsize=7.5, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2)
     return _as_address(figure, "svg")
 
 
-def _draw_completeness(axes, scores: ClassReport) -> None:  # type: ignore[no-untyped-def]
+def _draw_completeness(axes: Axes, scores: ClassReport) -> None:
     """Share found against ``snr_mf``, with Wilson's intervals and the number of objects under each bin."""
     for shift, point in zip((0.97, 1.03), OPERATING_POINTS, strict=True):
         bins = [one for one in scores.by_snr.get(point, []) if one.total]
@@ -475,7 +478,7 @@ def _draw_completeness(axes, scores: ClassReport) -> None:  # type: ignore[no-un
         y = np.array([one.recall for one in bins])
         error = np.array([(one.recall - one.interval.low, one.interval.high - one.recall) for one in bins])
         half = scores.half_snr.get(point, math.nan)
-        label = point if math.isnan(half) else f"{point}: half found at {number(half)}"
+        label = point if math.isnan(half) else f"{point} (half at {number(half)})"
         axes.errorbar(x, y, np.clip(error.T, 0, 1) if bins else None, fmt="o-", ms=4, lw=1.2, capsize=2,
                       color=COLOURS[point], label=label)  # fmt: skip
     for one in scores.by_snr.get(OPERATING_POINTS[0], []):
@@ -494,7 +497,7 @@ def _middle(one: Bin) -> float:
     return math.sqrt(low * (one.high if math.isfinite(one.high) else 4 * one.low))
 
 
-def _draw_froc(axes, scores: ClassReport) -> None:  # type: ignore[no-untyped-def]
+def _draw_froc(axes: Axes, scores: ClassReport) -> None:
     """Share found against false alarms a frame, and where the operating points stand."""
     if scores.froc is not None and scores.froc.recall.size:
         axes.step(scores.froc.false_per_frame, scores.froc.recall, where="post", color="0.3", lw=1.3)
@@ -514,7 +517,7 @@ def _gap(high: float, low: float) -> float:
     return max(high - low, 0.0) if math.isfinite(high - low) else 0.0
 
 
-def _draw_reliability(axes, scores: ClassReport) -> None:  # type: ignore[no-untyped-def]
+def _draw_reliability(axes: Axes, scores: ClassReport) -> None:
     """Share true against score, with the number of regions beside each point."""
     axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, ls=":")
     curve = scores.reliability
@@ -522,7 +525,14 @@ def _draw_reliability(axes, scores: ClassReport) -> None:  # type: ignore[no-unt
         some = curve.count > 0
         axes.plot(curve.score[some], curve.share_true[some], "o-", ms=4, lw=1.2, color="0.2")
         for x, y, count in zip(curve.score[some], curve.share_true[some], curve.count[some], strict=True):
-            axes.annotate(f"{count}", (x, y), xytext=(4, -9), textcoords="offset points", fontsize=7, color="0.4")
+            axes.annotate(
+                f"{count}",
+                (x, y),
+                xytext=(4, 5 if y < 0.2 else -9),
+                textcoords="offset points",
+                fontsize=7,
+                color="0.4",
+            )
     axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="score of the region", ylabel="share that is true")
 
 
@@ -541,13 +551,13 @@ def draw_example(example: Example) -> str:
         _outline(axes, getattr(example, name), COLOURS[name], style)
     x, y, radius = example.limb
     if math.isfinite(radius):
-        axes.add_patch(mpl.patches.Circle((x, y), radius, fill=False, ls=":", lw=1.0, color=COLOURS["limb"]))
+        axes.add_patch(Circle((x, y), radius, fill=False, ls=":", lw=1.0, color=COLOURS["limb"]))
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_axis_off()
     return _as_address(figure, "png")
 
 
-def _outline(axes, plane: NDArray[np.bool_], colour: str, style: str) -> None:  # type: ignore[no-untyped-def]
+def _outline(axes: Axes, plane: NDArray[np.bool_], colour: str, style: str) -> None:
     """Outline true pixels, also those at the border and single ones."""
     if plane.any():
         padded = np.pad(plane, 1).repeat(4, axis=0).repeat(4, axis=1).astype(float)

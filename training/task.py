@@ -24,7 +24,7 @@ class IoTask(lightning.LightningModule):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = IoNetwork(config.network)
+        self.network = IoNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.save_hyperparameters({"config": config.model_dump(mode="json")})
         self._counts = torch.zeros(len(KINDS), 3)
 

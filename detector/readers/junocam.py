@@ -7,8 +7,8 @@ Decisions
 ---------
 * **The overlap was measured** on three public strips of Jupiter (orbits 36 and 43; rows high-passed, correlated with a
   free shift): the *bottom* rows of framelet i show what the *top* rows of framelet i + 1 of the same filter show, with
-  r > 0.9 where there is texture; the reverse order never rises above chance. The red step is 117 rows at the middle of
-  the line and 115-116 at a quarter of it, green and blue 114-116 there. A camera that turns about its line axis gives
+  r > 0.9 where there is texture; the reverse order does not. The step is 117 rows (RED) and 115 (GREEN) near the
+  middle of the line, 116 (RED) and 114 (GREEN, BLUE) at a quarter of it. A camera that turns about its line axis gives
   f tan(angle) with the kernel's distortion: the same numbers. So the step of a filter is what a point on the middle
   column moves in one interframe delay, between the rows that overlap: 116.0 (BLUE), 115.8 (GREEN), 117.2 (RED) and
   117.8 rows (METHANE) for 0.373 s; framelet i begins at the whole row nearest to i steps. Nothing is resampled.

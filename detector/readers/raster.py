@@ -9,13 +9,16 @@ Decisions
 * A colour picture gives four frames of one observation: the luminance (Rec. 709 weights; its id is the stem), then
   RED, GREEN and BLUE as they are. Grey stored as three equal channels gives one. Palettes are looked up.
 * An alpha channel or a nodata value says what is valid. Other multi-band files give one frame a band.
-* GDAL forgives a JPEG that stops early and paints the rest grey; a JPEG without its end marker is refused here.
+* GDAL forgives a JPEG, PNG or cube that stops early and paints the rest. Here a JPEG needs its end marker, every chunk
+  of a PNG its check sum, and a cube the bytes that its label counts.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -49,6 +52,7 @@ ISIS_VALID = {
     "int32": (-2147483632, 2147483647),
     "float32": (float(np.array(0xFF7FFFFA, np.uint32).view(np.float32)), 3.4028235e38),
 }
+ISIS_BYTES = {"REAL": 4, "DOUBLE": 8, "SIGNEDWORD": 2, "UNSIGNEDWORD": 2, "SIGNEDINTEGER": 4, "UNSIGNEDINTEGER": 4}
 MAGIC = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -118,8 +122,7 @@ def read_raster(path: Path, driver: str) -> Raster:
         InputError: as ``read``.
 
     """
-    if driver == "JPEG":
-        _check_jpeg_end(path)
+    _check_whole(path, driver)
     with decoding(path, driver), _gdal(path), rasterio.open(path, driver=driver) as dataset:
         check_size(path, dataset.height, dataset.width, dataset.count)
         if any(np.dtype(kind).kind not in "uif" for kind in dataset.dtypes):
@@ -144,11 +147,55 @@ def _gdal(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_jpeg_end(path: Path) -> None:
-    with decoding(path, "JPEG"), path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - 65536))
-        if b"\xff\xd9" not in stream.read()[-4096:]:
-            raise InputError(path, "JPEG without its end marker", "the file is truncated: fetch it again")
+def _check_whole(path: Path, driver: str) -> None:
+    """Refuse a truncated file of a kind whose missing part GDAL would fill in without a word.
+
+    Raises:
+        InputError: saying how it is known.
+
+    """
+    check = {"JPEG": _flaw_of_jpeg, "PNG": _flaw_of_png, "ISIS3": _flaw_of_cube}.get(driver)
+    if check is None:
+        return
+    with decoding(path, driver):
+        flaw = check(path)
+    if flaw:
+        raise InputError(path, flaw, "the file is damaged or truncated: fetch it again")
+
+
+def _flaw_of_jpeg(path: Path) -> str:
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 4096))
+        return "" if b"\xff\xd9" in stream.read() else "JPEG without its end marker"
+
+
+def _flaw_of_png(path: Path) -> str:
+    """Walk the chunks; each must be whole and have its check sum."""
+    with path.open("rb") as stream:
+        stream.seek(8)
+        while head := stream.read(8):
+            length, kind = struct.unpack(">I4s", head)
+            body = stream.read(length)
+            if stream.read(4) != struct.pack(">I", zlib.crc32(kind + body)):
+                return f"PNG chunk {kind!r} is cut short or has a wrong check sum"
+            if kind == b"IEND":
+                return ""
+    return "PNG without its end"
+
+
+def _flaw_of_cube(path: Path) -> str:
+    label = read_label(path)
+    rows, columns, bands = (label.integer(key, 0, "DIMENSIONS") for key in ("LINES", "SAMPLES", "BANDS"))
+    check_size(path, rows, columns, bands)
+    if label.text("FORMAT", "CORE").upper() == "TILE":
+        rows, columns = (
+            math.ceil(length / max(tile, 1)) * max(tile, 1)
+            for length, tile in ((rows, label.integer("TILELINES", 1)), (columns, label.integer("TILESAMPLES", 1)))
+        )
+    item = ISIS_BYTES.get(label.text("TYPE", "PIXELS").upper(), 1)
+    wanted = label.integer("STARTBYTE", 1, "CORE") - 1 + rows * columns * bands * item
+    size = path.stat().st_size
+    return f"is {size} bytes long, its label needs {wanted}" if size < wanted else ""
 
 
 def _raster(dataset: Any, driver: str) -> Raster:

@@ -38,6 +38,7 @@ class Recipe:
         empty: share of pictures without any eruption.
         eclipse: share of visible-light pictures taken in Jupiter's shadow, where hot spots and glows are all there is.
         no_limb: share of pictures without Io's limb (close-ups, Jupiter, other moons, blank sky).
+        gaps: whether lines and margins may be missing.
 
     """
 
@@ -50,6 +51,7 @@ class Recipe:
     empty: float = 0.2
     eclipse: float = 0.1
     no_limb: float = 0.08
+    gaps: bool = True
 
 
 INSTRUMENTS = ("ssi", "junocam", "jiram", "picture")
@@ -62,13 +64,17 @@ def draw_sample(recipe: Recipe, seed: int, index: int) -> Sample:
     """One sample, the same bytes for the same recipe, seed and index."""
     rng = np.random.default_rng([seed, index])
     instrument = recipe.instrument if recipe.instrument != "mixed" else str(rng.choice(INSTRUMENTS, p=MIXED_SHARES))
-    camera = CAMERAS[instrument](rng)
-    if instrument != "jiram" and rng.random() < recipe.eclipse:
-        camera = replace(camera, bright=camera.bright * _log_uniform(rng, 1e-4, 3e-2))
-    scene = draw_scene(recipe, camera, rng)
-    scene = _set_brightness(scene, camera, recipe, rng)
+    scene, camera = draw_exposure(replace(recipe, instrument=instrument), rng)
     display = _display(rng, camera) if instrument == "picture" and rng.random() < 0.7 else None
     return render(scene, camera, rng, f"sim-{instrument}-{seed}-{index:06d}", display)
+
+
+def draw_exposure(recipe: Recipe, rng: Rng) -> tuple[Scene, Camera]:
+    """A scene, its objects as bright as the recipe wants, and the camera in front of it."""
+    camera = CAMERAS[recipe.instrument](rng)
+    if recipe.instrument != "jiram" and rng.random() < recipe.eclipse:
+        camera = replace(camera, bright=camera.bright * _log_uniform(rng, 1e-4, 3e-2))
+    return _set_brightness(draw_scene(recipe, camera, rng), camera, recipe, rng), camera
 
 
 def _log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -151,7 +157,8 @@ def draw_scene(recipe: Recipe, camera: Camera, rng: Rng) -> Scene:
     if geometry is not None and camera.instrument == "jiram" and rng.random() < 0.9:
         plumes = ()
     backdrop, veil = _backdrop(rng, recipe.shape, camera), _veil(rng, recipe.shape, camera, geometry, surface)
-    return Scene(recipe.shape, geometry, surface, plumes, spots, backdrop, veil, _validity(rng, recipe.shape))
+    valid = _validity(rng, recipe.shape) if recipe.gaps else np.ones(recipe.shape, bool)
+    return Scene(recipe.shape, geometry, surface, plumes, spots, backdrop, veil, valid)
 
 
 def _geometry(rng: Rng, recipe: Recipe, camera: Camera) -> Geometry:

@@ -1,0 +1,122 @@
+"""The whole road on one frame, with a model that can be worked out by hand; and the mask file it leaves."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from brightness_model import write_model
+from made_frames import CENTRE, PLUME, RADIUS, SPOT, io_image
+
+from detector.detect import Detector, Result
+from detector.errors import InputError
+from detector.frame import Frame
+from detector.maskfile import PROBABILITY_STEP, mask_bytes
+from detector.session import Model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return Model.open(write_model(tmp_path_factory.mktemp("model") / "brightness.onnx"), "cpu", 1)
+
+
+KEYWORDS = {"^IMAGE": '("0826R.IMG",14)', "NOTE": "it's " + "long " * 60, "Größe": "5 µm\n\tand more", "N": "1"}
+
+
+@pytest.fixture(scope="module")
+def result(model: Model) -> Result:
+    valid = np.ones((160, 200), bool)
+    valid[150:] = False
+    return Detector(model)(Frame.of(io_image(), valid, id="made", keywords=KEYWORDS, warnings=("line gap",)))
+
+
+def test_what_is_there_is_found_where_it_is(result: Result) -> None:
+    assert (result.limb.x_px, result.limb.y_px, result.limb.radius_px) == pytest.approx((*CENTRE, RADIUS), abs=0.5)
+    plume, spot = result.detections
+    assert (plume.kind, spot.kind) == ("plume", "hotspot")
+    assert (plume.x_px, plume.y_px) == pytest.approx((PLUME[0], PLUME[1] - 1.8), abs=0.5)
+    assert (spot.x_px, spot.y_px, spot.area_px) == (pytest.approx(SPOT[0], abs=0.05), pytest.approx(SPOT[1], abs=0.05), 9)
+    top = CENTRE[1] - RADIUS - (PLUME[1] - 8)
+    assert plume.plume_height_km == pytest.approx(top * 1821.49 / RADIUS, rel=0.03)
+    assert plume.model == "brightness@1"
+    assert result.count("plume") == result.count("hotspot") == 1
+
+
+def test_mask_and_labels_agree_with_the_detections(result: Result) -> None:
+    assert result.mask.known.sum() == 150 * 200
+    assert not result.mask.planes[:, 150:].any()
+    for number, detection in enumerate(result.detections, start=1):
+        assert (result.labels == number).sum() == detection.area_px
+    assert np.array_equal(result.labels > 0, result.mask.planes)
+    assert result.catalogue.rows == result.detections
+
+
+def test_an_empty_frame_gives_an_empty_result(model: Model) -> None:
+    found = Detector(model)(Frame.of(io_image(plume=False, spot=False)))
+    assert found.detections == ()
+    assert found.catalogue.to_csv().count("\n") == 1
+
+
+def test_a_frame_without_a_valid_pixel_is_no_error(model: Model) -> None:
+    found = Detector(model)(Frame.of(np.zeros((40, 50), np.float32), np.zeros((40, 50), bool)))
+    assert found.detections == ()
+    assert not found.mask.known.any()
+
+
+def test_screening_finds_at_least_what_confident_finds(model: Model) -> None:
+    frame = Frame.of(io_image())
+    sure, more = (Detector(model, point)(frame).mask.planes for point in ("confident", "screening"))
+    assert not (sure & ~more).any()
+
+
+def test_an_operating_point_that_is_not_there_is_named(model: Model) -> None:
+    with pytest.raises(InputError, match="'bold' is not one of confident, screening"):
+        Detector(model, "bold")
+
+
+def test_mask_file_reads_back(result: Result) -> None:
+    with fits.open(io.BytesIO(mask_bytes(result))) as file:
+        file.verify("exception")
+        header = file[0].header
+        probability, regions, valid = (file[name].data for name in ("PROBABILITY", "REGIONS", "VALID"))
+        assert np.array_equal(np.isnan(probability), np.isnan(result.scores))
+        assert np.nanmax(np.abs(probability - result.scores)) <= PROBABILITY_STEP / 2 + 1e-7
+        assert np.array_equal(regions, result.labels)
+        assert np.array_equal(valid == 1, result.frame.valid)
+    assert header["LIMBR"] == pytest.approx(RADIUS, abs=0.5)
+    assert header["MODEL"] == "brightness@1"
+    assert header["THRESHOLD PLUME SEED"] == 0.6
+    assert header["SOURCE N"] == "1"
+    assert header["SOURCE _IMAGE"] == KEYWORDS["^IMAGE"]
+    comments = " ".join(header["COMMENT"])
+    assert "WARNING line gap" in comments
+    assert KEYWORDS["NOTE"].strip() in comments
+
+
+def test_mask_file_without_limb_and_with_any_probability() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.random((2, 37, 53)).astype(np.float32)
+    scores[0, 5:9] = np.nan
+    from detector.limb import Limb
+
+    made = Result(Frame.of(np.zeros((37, 53), np.float32)), Limb.none("a reason " * 30), scores, (), ())
+    content = mask_bytes(made)
+    assert content == mask_bytes(made)
+    with fits.open(io.BytesIO(content)) as file:
+        assert np.nanmax(np.abs(file["PROBABILITY"].data - scores)) <= PROBABILITY_STEP / 2 + 1e-7
+        assert np.isnan(file["PROBABILITY"].data[0, 5:9]).all()
+        assert file[0].header["LIMBWHY"].startswith("a reason")
+        assert "LIMBR" not in file[0].header
+
+
+def test_the_runtime_is_not_loaded_before_it_is_needed() -> None:
+    heavy = "{'onnxruntime', 'torch', 'matplotlib', 'astropy', 'pdr', 'typer'}"
+    code = f"import sys, detector.detect; print(sorted({heavy} & set(sys.modules)))"
+    here = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=here)
+    assert done.stdout.strip() == "[]"
