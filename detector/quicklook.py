@@ -42,6 +42,8 @@ HEADROOM = 1.15
 """White is this much above the bright surface, so that its pattern is not burnt out."""
 LABELS = 40
 """Only this many detections get a label, the most certain ones; all get their outline."""
+LETTER_PX = 7.7
+"""Mean width of a letter of a label on the page."""
 RING_PX = 11.0
 """A hot spot is ringed at least this wide on the page: it may be a single pixel."""
 
@@ -183,8 +185,9 @@ def _draw_labels(axes: Axes, result: Result, page: Page) -> None:
         if detection.detection_id not in shown:
             continue
         text = label_of(detection)
-        size = (6.1 * len(text) + 6, 15.0)
-        place = min(_places(region, size, page), key=lambda box: _crowding(box, taken, page))
+        leftward = result.limb.trusted and detection.x_px < result.limb.x_px
+        size = (LETTER_PX * len(text) + 6, 15.0)
+        place = min(_places(region, size, page, leftward), key=lambda box: _crowding(box, taken, page))
         taken.append(place)
         anchor = (place[0] / page.scale - 0.5, (place[1] + place[3]) / 2 / page.scale - 0.5)
         axes.text(*anchor, text, color=COLOURS[detection.kind], fontsize=9, fontweight="bold", va="center",
@@ -208,14 +211,16 @@ def _surrounding(region: Region, page: Page) -> Box:
     return x0, y0, x0 + columns * page.scale + 2 * ring, y0 + rows * page.scale + 2 * ring
 
 
-def _places(region: Region, size: tuple[float, float], page: Page) -> Iterator[Box]:
+def _places(region: Region, size: tuple[float, float], page: Page, leftward: bool) -> Iterator[Box]:
     """Boxes (x0, y0, x1, y1) in page pixels of the frame where the region's label may stand, the best first."""
     x0, y0, x1, y1 = _surrounding(region, page)
     middle_x, middle_y = (x0 + x1 - size[0]) / 2, (y0 + y1 - size[1]) / 2
     for far in (6.0, 22.0, 40.0):
-        right, left, above, below = x1 + far, x0 - far - size[0], y0 - far - size[1], y1 + far
-        for x, y in ((right, middle_y), (left, middle_y), (middle_x, above), (middle_x, below),
-                     (right, above), (left, above), (right, below), (left, below)):
+        sides = (x1 + far, x0 - far - size[0])
+        first, second = sides[::-1] if leftward else sides
+        above, below = y0 - far - size[1], y1 + far
+        for x, y in ((first, middle_y), (middle_x, above), (middle_x, below), (first, above), (first, below),
+                     (second, middle_y), (second, above), (second, below)):
             yield x, y, x + size[0], y + size[1]
 
 

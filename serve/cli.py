@@ -37,7 +37,6 @@ app = typer.Typer(
 )
 labels = typer.Typer(help="Look after datasets of labelled frames.", no_args_is_help=True)
 app.add_typer(labels, name="labels")
-log = logging.getLogger(__name__)
 
 
 class OperatingPoint(StrEnum):
@@ -53,16 +52,6 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
-
-
-class Instrument(StrEnum):
-    """Whose frames to simulate."""
-
-    ssi = "ssi"
-    junocam = "junocam"
-    jiram = "jiram"
-    sru = "sru"
-    mixed = "mixed"
 
 
 @dataclass(frozen=True)
@@ -84,18 +73,6 @@ class DetectOptions:
     as_json: Annotated[bool, typer.Option("--json", help="Put the result on stdout as one JSON document.")] = False
     no_quicklook: Annotated[bool, typer.Option("--no-quicklook", help="Draw no pictures.")] = False
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Write no mask files.")] = False
-
-
-@dataclass(frozen=True)
-class SimulateOptions:
-    """What ``io-detector simulate`` can be told."""
-
-    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")]
-    instrument: Annotated[Instrument, typer.Option(help="Whose frames.")] = Instrument.mixed
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many scenes.")] = 100
-    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same frames.")] = 0
-    config: Annotated[Path | None, typer.Option(
-        metavar="FILE", exists=True, dir_okay=False, show_default=False, help="Distributions to draw from.")] = None
 
 
 @app.command()
@@ -122,47 +99,60 @@ def detect(options: DetectOptions) -> None:
 
 
 @app.command()
-@options_of(SimulateOptions)
-def simulate(options: SimulateOptions) -> None:
+def simulate(
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
+    instrument: Annotated[str, typer.Option(metavar="NAME", help="ssi, junocam, jiram, picture or mixed.")] = "mixed",
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many products.")] = 100,
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same frames.")] = 0,
+    config: Annotated[Path | None, typer.Option(
+        metavar="FILE", exists=True, dir_okay=False, show_default=False, help="Distributions to draw from.")] = None,
+) -> None:
     """Make a dataset of simulated frames with known truth."""
     from serve.show import Bar
 
     writer = _room("training.simulate.write")
-    with Bar(_stderr(), "simulating") as bar:
-        writer.write_dataset(options.out, options.instrument.value, options.count, options.seed, options.config, bar.at)
+    with Bar(_stderr(), "simulating", count) as bar:
+        frames = writer.write_dataset(out, instrument, count, seed, config, bar.at)
+    typer.echo(f"{frames} frames in {out}")
 
 
 @app.command()
 def train(
     config: Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, show_default=False,
                                          help="The configuration.")],
-    out: Annotated[Path, typer.Option(metavar="RUN", file_okay=False, show_default=False, help="Folder of the run.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", file_okay=False, show_default=False, help="Its folder.")],
     overrides: Annotated[list[str] | None, typer.Argument(
-        metavar="[key=value]...", show_default=False, help="Settings that differ from the configuration.")] = None,
+        metavar="[key=value]", show_default=False, help="Settings that differ from the configuration.")] = None,
 ) -> None:
-    """Train a model."""
-    _room("training.train").train(config, out, overrides or [])
+    """Train a model, or go on with an interrupted run."""
+    best = _room("training.train").train(config, out, overrides or [])
+    typer.echo(f"best weights in {best}")
 
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", exists=True, file_okay=False, help="Folder of a finished run.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", exists=True, file_okay=False, help="A finished run.")],
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="The model file.")],
 ) -> None:
     """Write a trained model as one .onnx file, after checking that it answers as the trained network does."""
-    _room("training.release").export(folder, out)
+    card = _room("training.release").export(folder, out)
+    typer.echo(f"{card.name}@{card.version} in {out}")
 
 
 @app.command()
 def evaluate(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", exists=True, file_okay=False)],
-    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Folder of the report.")],
     model: Annotated[Path | None, typer.Option(
         metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None,
-    baselines: Annotated[bool, typer.Option("--baselines", help="Judge the classical methods as well.")] = False,
 ) -> None:
     """Judge a model on a dataset and write a report."""
-    _room("training.evaluate").evaluate(dataset, out, model, baselines)
+    from serve.show import Bar
+
+    judge = _room("training.evaluate")
+    with Bar(_stderr(), "judging") as bar:
+        judge.evaluate(dataset, out, model, progress=bar.at)
+    typer.echo(f"report in {out}")
 
 
 @labels.command("check")

@@ -1,7 +1,7 @@
 """A model file that can be worked out by hand: same inputs, output and card as a trained one.
 
 plume   = clip(4 x (pixel - sky) / bright) above the limb, 0 without a limb
-hotspot = clip(2 x (pixel - sky) / bright - 2) on the disk, and everywhere without a limb: 1 from 1.5 times the bright surface
+hotspot = clip(2 x (pixel - sky) / bright - 2) on the disk, and everywhere without a limb
 """
 
 from __future__ import annotations

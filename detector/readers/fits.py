@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from detector.errors import InputError
@@ -54,7 +56,8 @@ def read(path: Path) -> list[Frame]:
         InputError: for a damaged file, one without an image, or one that is too large.
 
     """
-    with decoding(path, "FITS"):
+    with decoding(path, "FITS", fits.VerifyError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)  # what matters of it comes back as an error below
         data, header = _first_image(path)
     planes = data.reshape(-1, *data.shape[-2:])
     digest = sha256_of(path)

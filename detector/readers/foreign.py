@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,22 +20,24 @@ FAILURES = (
     RuntimeError,
     MemoryError,
     EOFError,
+    struct.error,
     SyntaxError,
     AssertionError,
 )
 
 
 @contextmanager
-def decoding(source: Path, what: str) -> Iterator[None]:
-    """Turn a library's failure on ``source`` into an InputError; ``what`` names the format.
+def decoding(source: Path, what: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn a library's failure on ``source`` into an InputError; ``what`` is the format, ``more`` its own exceptions.
 
     Raises:
         InputError: with the library's own words.
 
     """
+    failures: tuple[type[Exception], ...] = (*FAILURES, *more)
     try:
         yield
-    except FAILURES as error:
+    except failures as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InputError(
             source, f"cannot be decoded as {what} ({words})", "the file is damaged: fetch it again"

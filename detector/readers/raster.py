@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -140,7 +139,7 @@ def _gdal(path: Path) -> Iterator[None]:
         with rasterio.Env(**settings), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             yield
-    except (RasterioError, CPLE_BaseError) as error:
+    except RasterioError as error:
         words = " ".join(str(error).split())[:300]
         raise InputError(
             path, f"cannot be decoded ({words})", "the file is damaged or truncated: fetch it again"

@@ -63,7 +63,9 @@ def grid(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float6
     return np.meshgrid(np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float))
 
 
-def shade(ball: Ball, shape: tuple[int, int], rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def shade(
+    ball: Ball, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Brightness of the sphere and its area coverage of each pixel (0..1)."""
     x, y = grid(shape)
     dx, dy = (x - ball.x) / ball.r, (y - ball.y) / ball.r

@@ -14,7 +14,17 @@ from detector.detect import Result
 from detector.frame import Frame
 from detector.limb import Limb
 from detector.measure import measure
-from detector.quicklook import BOTTOM_PX, COLOURS, LONGEST_PX, SIDE_PX, TOP_PX, label_of, nice_length, quicklook, stretched
+from detector.quicklook import (
+    BOTTOM_PX,
+    COLOURS,
+    LONGEST_PX,
+    SIDE_PX,
+    TOP_PX,
+    label_of,
+    nice_length,
+    quicklook,
+    stretched,
+)
 from detector.regions import find_regions
 
 EASY = {kind: Threshold(seed=0.7, grow=0.4, min_area_px=1) for kind in ("plume", "hotspot")}

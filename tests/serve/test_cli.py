@@ -16,12 +16,16 @@ from brightness_model import write_model
 from conftest import Command
 from typer.testing import CliRunner
 
-from serve import cli
+from detector.products import find_products
+from serve import batch, cli
+from serve.worker import Settings
 
 HERE = Path(__file__).resolve().parents[2]
 
 
-def test_a_good_run_puts_one_document_on_stdout(command: Command, frames: Path, model_file: Path, tmp_path: Path) -> None:
+def test_a_good_run_puts_one_document_on_stdout(
+    command: Command, frames: Path, model_file: Path, tmp_path: Path
+) -> None:
     done = command("detect", frames / "a.fits", "--out", tmp_path, "--model", model_file, "--json", "--no-masks")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -108,8 +112,8 @@ def test_help_lists_the_commands_and_every_option() -> None:
     for name in ("detect", "simulate", "train", "export", "evaluate", "labels", "doctor", "--version"):
         assert name in overview
     options = runner.invoke(cli.app, ["detect", "--help"], env={"COLUMNS": "200"}).output
-    for name in ("--out", "--operating-point", "--device", "--workers", "--model", "--fresh", "--json", "--no-quicklook",
-                 "--no-masks"):
+    for name in ("--out", "--operating-point", "--device", "--workers", "--model", "--fresh", "--json",
+                 "--no-quicklook", "--no-masks"):
         assert name in options
 
 
@@ -150,7 +154,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     resumed = command("detect", frames, "--out", tmp_path / "killed", "--model", model_file, "--json")
     assert resumed.returncode == 3
     assert json.loads(resumed.stdout)["summary"]["reused"] >= 1
-    command("detect", frames, "--out", tmp_path / "whole", "--model", model_file)
+    batch.run(find_products([frames]), Settings(tmp_path / "whole", model=model_file))
     assert left(tmp_path / "killed") == left(tmp_path / "whole")
 
 

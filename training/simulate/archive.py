@@ -25,7 +25,15 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from detector.frame import IO_RADII_KM, IO_RADIUS_KM
-from detector.instruments import JIRAM, JUNOCAM, SSI, SSI_FILTERS, SSI_GAIN_E_PER_DN, junocam_linear
+from detector.instruments import (
+    JIRAM,
+    JUNOCAM,
+    SSI,
+    SSI_FILTERS,
+    SSI_FRAME_S_BY_RATE,
+    SSI_GAIN_E_PER_DN,
+    junocam_linear,
+)
 from detector.readers.junocam import framelet_step_px, framelet_tops, mosaic_rows
 
 LINE_WIDTH = 78
@@ -140,32 +148,42 @@ def _pixel_scale_m(meta: Meta) -> float:
 
 def _ssi_vicar_label(meta: Meta) -> bytes:
     """2000 bytes: the system keywords and the history that a REDR file begins with."""
+    pairs = _VICAR_SYSTEM | _vicar_camera(meta) | _vicar_geometry(meta)
+    return "  ".join(f"{key}={value}" for key, value in pairs.items()).encode("ascii").ljust(2 * SSI_RECORD, b"\0")
+
+
+_VICAR_SYSTEM: dict[str, object] = {
+    "LBLSIZE": f"{2 * SSI_RECORD:<16d}",
+    "FORMAT": "'BYTE'",
+    "TYPE": "'IMAGE'",
+    "BUFSIZ": 20480,
+    "DIM": 3,
+    "EOL": 0,
+    "RECSIZE": SSI_RECORD,
+    "ORG": "'BSQ'",
+    "NL": 800,
+    "NS": 800,
+    "NB": 1,
+    "N1": 800,
+    "N2": 800,
+    "N3": 1,
+    "N4": 0,
+    "NBB": SSI_PREFIX,
+    "NLB": SSI_HEADERS - 2,
+    "HOST": "'X86-LINUX'",
+    "INTFMT": "'LOW'",
+    "REALFMT": "'RIEEE'",
+    "BHOST": "'VAX-VMS'",
+    "BINTFMT": "'LOW'",
+    "BREALFMT": "'VAX'",
+    "BLTYPE": "''",
+}
+
+
+def _vicar_camera(meta: Meta) -> dict[str, object]:
     moment = datetime.fromisoformat(meta.start_time)
-    pairs: dict[str, object] = {
-        "LBLSIZE": f"{2 * SSI_RECORD:<16d}",
-        "FORMAT": "'BYTE'",
-        "TYPE": "'IMAGE'",
-        "BUFSIZ": 20480,
-        "DIM": 3,
-        "EOL": 0,
-        "RECSIZE": SSI_RECORD,
-        "ORG": "'BSQ'",
-        "NL": 800,
-        "NS": 800,
-        "NB": 1,
-        "N1": 800,
-        "N2": 800,
-        "N3": 1,
-        "N4": 0,
-        "NBB": SSI_PREFIX,
-        "NLB": SSI_HEADERS - 2,
-        "HOST": "'X86-LINUX'",
-        "INTFMT": "'LOW'",
-        "REALFMT": "'RIEEE'",
-        "BHOST": "'VAX-VMS'",
-        "BINTFMT": "'LOW'",
-        "BREALFMT": "'VAX'",
-        "BLTYPE": "''",
+    rates = {duration: code for code, duration in SSI_FRAME_S_BY_RATE.items()}
+    return {
         "TASK": "'SIMULATE'",
         "MISSION": "'GALILEO'",
         "SENSOR": "'SSI'",
@@ -178,12 +196,15 @@ def _ssi_vicar_label(meta: Meta) -> bytes:
         "SCETSEC": moment.second,
         "SCETMSEC": moment.microsecond // 1000,
         "FILTER": _ssi_filter_number(meta),
-        "EXP": f"{1000 * meta.exposure_s:.6g}",
+        "EXP": _or_missing(1000 * meta.exposure_s),
         "GAIN": 1 + list(SSI_GAIN_E_PER_DN).index(meta.gain_mode),
-        "RATE": {2.333: 1, 8.667: 2, 30.333: 3, 60.667: 4, 15.166: 5}.get(meta.frame_duration_s, 0),
+        "RATE": rates.get(meta.frame_duration_s, 0),
         "TLMFMT": "'HIM'",
         "CUT_OUT_WINDOW": "({},{},{},{})".format(*meta.cut_out_window),
     }
+
+
+def _vicar_geometry(meta: Meta) -> dict[str, object]:
     geometry = {
         "PHA": meta.phase_deg,
         "NORAZ": meta.north_azimuth_deg,
@@ -197,8 +218,11 @@ def _ssi_vicar_label(meta: Meta) -> bytes:
         "SUB_SPACECRAFT_LINE": meta.centre_y_px + 1,
         "SUB_SPACECRAFT_SAMPLE": meta.centre_x_px + 1,
     }
-    pairs |= {key: f"{value:.9g}" if math.isfinite(value) else "-999.0" for key, value in geometry.items()}
-    return "  ".join(f"{key}={value}" for key, value in pairs.items()).encode("ascii").ljust(2 * SSI_RECORD, b"\0")
+    return {key: _or_missing(value) for key, value in geometry.items()}
+
+
+def _or_missing(value: float) -> str:
+    return f"{value:.9g}" if math.isfinite(value) else "-999.0"
 
 
 def _ssi_label(name: str, meta: Meta) -> list[str]:
@@ -447,7 +471,7 @@ def write_jiram(folder: Path, name: str, radiance: NDArray[np.float32], meta: Me
         folder: must exist.
         name: stem of both files, such as ``JIR_IMG_RDR_2023364T083601_V01``.
         radiance: float32 in W m-2 sr-1, mirrored as the archive's are: (256, 432) with L over M, or (128, 432) of M.
-        meta: the label's values.
+        meta: the label's values; the exposure is kept as STOP_TIME - START_TIME, to the millisecond.
 
     Returns:
         Path of the label.
@@ -465,11 +489,10 @@ def write_jiram(folder: Path, name: str, radiance: NDArray[np.float32], meta: Me
 
 
 def _jiram_label(name: str, data: bytes, rows: int, meta: Meta) -> list[str]:
-    stop = ""
+    stop = '"N/A"'
     if math.isfinite(meta.exposure_s):
-        stop = (datetime.fromisoformat(meta.start_time) + timedelta(seconds=meta.exposure_s)).isoformat(
-            timespec="milliseconds"
-        )
+        end = datetime.fromisoformat(meta.start_time) + timedelta(milliseconds=round(1000 * meta.exposure_s))
+        stop = end.isoformat(timespec="milliseconds")
     mode = "SCI_I1_S1" if rows == 256 else "SCI_I2_S1"
     return [
         "PDS_VERSION_ID = PDS3",
@@ -478,7 +501,7 @@ def _jiram_label(name: str, data: bytes, rows: int, meta: Meta) -> list[str]:
         f"PRODUCT_ID = {name}",
         "PRODUCT_TYPE = RDR",
         f"START_TIME = {meta.start_time}",
-        f"STOP_TIME = {stop or chr(34) + 'N/A' + chr(34)}",
+        f"STOP_TIME = {stop}",
         'STANDARD_DATA_PRODUCT_ID = "IMAGE"',
         f'MD5_CHECKSUM = "{hashlib.md5(data, usedforsecurity=False).hexdigest()}"',
         'INSTRUMENT_HOST_NAME = "JUNO"',

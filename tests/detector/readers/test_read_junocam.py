@@ -198,3 +198,18 @@ def test_damaged_metadata_are_named(tmp_path, noise):
 def test_companding_table_is_the_published_one(table):
     np.testing.assert_array_equal(junocam.junocam_linear(), table)
     assert (np.diff(junocam.junocam_linear()) > 0).all()
+
+
+def test_reduced_record_of_sixteen_bits_is_linear(tmp_path):
+    strip = np.random.default_rng(4).integers(1, 12_000, (2 * 2 * 128, 1648)).astype(">u2")
+    (tmp_path / "JNCR_2024034_58T00025_V01.IMG").write_bytes(strip.tobytes())
+    (tmp_path / "JNCR_2024034_58T00025_V01.LBL").write_text(
+        'PDS_VERSION_ID = PDS3\r\nRECORD_BYTES = 3296\r\n^IMAGE = "JNCR_2024034_58T00025_V01.IMG"\r\n'
+        'INSTRUMENT_NAME = "JUNO EPO CAMERA"\r\nFILTER_NAME = ("BLUE","RED")\r\nINTERFRAME_DELAY = 0.372 <s>\r\n'
+        'SAMPLE_BIT_MODE_ID = "SQROOT"\r\nOBJECT = IMAGE\r\nLINES = 512\r\nLINE_SAMPLES = 1648\r\n'
+        "SAMPLE_TYPE = MSB_UNSIGNED_INTEGER\r\nSAMPLE_BITS = 16\r\nEND_OBJECT = IMAGE\r\nEND\r\n"
+    )
+    blue, red = read_frames(tmp_path / "JNCR_2024034_58T00025_V01.IMG")
+    np.testing.assert_array_equal(blue.image[2:118, 25:-17], strip[2:118, 25:-17])
+    np.testing.assert_array_equal(red.image[-126:-2, 25:-17], strip[-126:-2, 25:-17])
+    assert math.isinf(red.saturation)

