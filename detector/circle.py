@@ -30,11 +30,11 @@ class Circle:
         return np.hypot(points[:, 0] - self.x, points[:, 1] - self.y) - self.r
 
     def unbinned(self, factor: int, x0: float = 0.0, y0: float = 0.0) -> Circle:
-        """The same circle on the picture whose window at (x0, y0) was binned ``factor`` x ``factor``."""
+        """Return the circle on the picture whose window at (x0, y0) was binned ``factor`` x ``factor``."""
         return Circle(factor * (self.x + 0.5) - 0.5 + x0, factor * (self.y + 0.5) - 0.5 + y0, factor * self.r)
 
     def binned(self, factor: int) -> Circle:
-        """The same circle on the picture binned ``factor`` x ``factor``."""
+        """Return the circle on the picture binned ``factor`` x ``factor``."""
         return Circle((self.x + 0.5) / factor - 0.5, (self.y + 0.5) / factor - 0.5, self.r / factor)
 
     def resembles(self, other: Circle, share: float = 0.03) -> bool:
@@ -63,8 +63,14 @@ class Fit:
 
 @dataclass(frozen=True)
 class Edges:
-    """Edge points with a direction: ``points`` (n, 2) x, y in px; ``inward`` (n, 2) unit vectors to the brighter side;
-    ``strength`` (n,) > 0."""
+    """Edge points with a direction.
+
+    Attributes:
+        points: (n, 2) x, y in px.
+        inward: (n, 2) unit vectors to the brighter side.
+        strength: (n,) > 0.
+
+    """
 
     points: Array
     inward: Array
@@ -74,7 +80,7 @@ class Edges:
         return len(self.points)
 
     def take(self, chosen: NDArray[np.int_]) -> Edges:
-        """The chosen edges."""
+        """Keep the chosen edges."""
         return Edges(self.points[chosen], self.inward[chosen], self.strength[chosen])
 
 
@@ -98,7 +104,7 @@ def step(points: Array, weights: Array, at: Circle, radius_prior: tuple[float, f
 
 
 def together(residuals: Array, block: int = 6) -> float:
-    """How many times the variance of a mean grows because neighbouring residuals (in azimuth order) err together, >= 1."""
+    """How many times, >= 1, the variance of a mean grows because residuals that are neighbours err together."""
     whole = len(residuals) // block * block
     if whole < 4 * block:
         return 1.5
@@ -131,11 +137,11 @@ def fit_circle(
     off = circle.residuals(points)
     inlier = (np.abs(off) < 4.0 * scatter) & (weights > 0)
     covariance = np.linalg.pinv(normal, hermitian=True) * together(off[inlier])
-    return Fit(circle, covariance, scatter, inlier)
+    return Fit(circle, np.asarray(covariance, float), scatter, inlier)
 
 
 def weighted_median(values: Array, weights: Array) -> float:
-    """The value with half of the weight below it; 0 where nothing weighs."""
+    """Return the value with half of the weight below it; 0 where nothing weighs."""
     order = np.argsort(values)
     mass = np.cumsum(weights[order])
     if mass.size == 0 or mass[-1] <= 0:
@@ -144,14 +150,15 @@ def weighted_median(values: Array, weights: Array) -> float:
 
 
 def propose(edges: Edges, smallest: float, largest: float, count: int, rng: np.random.Generator) -> list[Circle]:
-    """The circles that most azimuths of edge points agree on, each edge's brighter side towards the centre.
+    """Propose the circles that most azimuths of edge points agree on, each edge's brighter side towards the centre.
 
     The edges of the best circle are then taken away and the rest is searched again, so that a planet's long limb does
     not hide a moon's.
 
     Args:
         edges: on one picture.
-        smallest, largest: radius, px.
+        smallest: radius, px.
+        largest: radius, px.
         count: at most this many of each search, best first.
         rng: draws the pairs.
 
@@ -165,7 +172,7 @@ def propose(edges: Edges, smallest: float, largest: float, count: int, rng: np.r
 
 
 def search(edges: Edges, smallest: float, largest: float, count: int, rng: np.random.Generator) -> Array:
-    """(n, 3) circles, best first: pairs of edges whose directions meet give first ones; the best are polished on all edges."""
+    """(n, 3) circles, best first: pairs of edges whose directions meet give many, the best are polished."""
     if len(edges) < 8:
         return np.zeros((0, 3))
     chance = edges.strength / edges.strength.sum()
@@ -212,7 +219,7 @@ def meet(edges: Edges, i: NDArray[np.int_], j: NDArray[np.int_], smallest: float
 
 
 def agreement(circles: Array, edges: Edges, share: float) -> tuple[NDArray[np.bool_], Array]:
-    """(c, n) which edges lie on which circle (within ``share`` of its radius, at least 1 px, and 25 degrees), and azimuths."""
+    """(c, n) which edges lie on which circle (within ``share`` of its radius or 1 px, and 25 degrees), and azimuths."""
     dx = circles[:, :1] - edges.points[:, 0]
     dy = circles[:, 1:2] - edges.points[:, 1]
     distance = np.hypot(dx, dy) + 1e-9
@@ -222,7 +229,7 @@ def agreement(circles: Array, edges: Edges, share: float) -> tuple[NDArray[np.bo
 
 
 def coverage(circles: Array, edges: Edges, share: float) -> Array:
-    """(c,) score of each circle: number of azimuth bins that hold an edge of it, weighted by the strongest edge there."""
+    """(c,) score of each circle: the azimuth bins that hold an edge of it, each weighted by its strongest."""
     on, azimuth = agreement(circles, edges, share)
     bins = ((azimuth / (2 * np.pi) + 0.5) * AZIMUTH_BINS).astype(int) % AZIMUTH_BINS
     best = np.zeros((len(circles), AZIMUTH_BINS))
@@ -250,7 +257,7 @@ def polish(circles: Array, edges: Edges, share: float) -> Array:
 
 
 def distinct(circles: Array, count: int, share: float) -> Array:
-    """The first ``count`` of (n, 3) circles that differ from every earlier one by more than ``share`` of their radius."""
+    """Keep the first ``count`` of (n, 3) circles that differ from all kept before by over ``share`` of the radius."""
     kept: list[Array] = []
     left = circles
     while len(left) and len(kept) < count:

@@ -49,7 +49,7 @@ class View:
         ifov_rad: angle of one pixel.
         centre_x_px, centre_y_px: predicted centre of the target's disk.
         centre_sigma_px: 1-sigma of that prediction.
-        sub_spacecraft_lat_deg, sub_spacecraft_lon_w_deg, sub_solar_lat_deg, sub_solar_lon_w_deg: planetocentric, west-positive.
+        sub_spacecraft_lat_deg, sub_spacecraft_lon_w_deg: planetocentric, west-positive; sub_solar_* likewise.
         north_azimuth_deg: direction of north on the frame, clockwise from +x (sample).
         phase_deg: Sun-target-spacecraft angle.
 
@@ -71,7 +71,7 @@ class View:
 
     @property
     def io_radius_px(self) -> float:
-        """Radius of Io's limb in pixels, asin(R / range) / IFOV; NaN when the target is not Io or a term is not known."""
+        """Radius of Io's limb in pixels, asin(R / range) / IFOV; NaN when the target is not Io or a term is unknown."""
         if self.target != "IO" or not (self.range_km > IO_RADIUS_KM and self.ifov_rad > 0):
             return math.nan
         return math.asin(IO_RADIUS_KM / self.range_km) / self.ifov_rad

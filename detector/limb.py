@@ -63,11 +63,13 @@ class Limb:
 def find_limb(frame: Frame) -> Limb:
     """Find Io's limb in a frame: several circles are proposed, each is refined and judged, the best trusted one wins.
 
-    Works on any unit; brightness scale and offset do not matter. A label's or SPICE's radius and centre (``frame.view``,
-    target IO) are used as one more proposal and hold the radius to about 1 %. Without a trusted circle the answer is
-    ``Limb.none`` with the reason that the best circle failed.
+    Works on any unit; brightness scale and offset do not matter. A radius predicted by a label or SPICE
+    (``frame.view``, target IO) adds proposals and holds the radius to about 1 %; the predicted centre is only one
+    place to begin, the edges say where the disk is. Without a trusted circle the answer is ``Limb.none`` with the
+    reason that the best circle failed.
 
-    ``sigma_px`` is the 1-sigma of the centre; on a short arc it is far larger than the error of the edge itself.
+    ``sigma_px`` is the 1-sigma of the centre: the fit's, and 0.12 px and 0.1 % of the radius for limb darkening, thin
+    crescents and Io's figure. On a short arc it is far larger than the error of the edge itself.
     """
     if min(frame.shape) < 2 * SMALLEST_PX:
         return Limb.none(f"the frame of {frame.shape[1]} x {frame.shape[0]} px is smaller than the smallest disk")
@@ -88,15 +90,19 @@ class Prior:
 
     @classmethod
     def of(cls, frame: Frame, factor: int) -> Prior:
-        """The prediction of a frame whose target is Io."""
+        """Take the prediction of a frame whose target is Io."""
         radius = frame.view.io_radius_px
-        if not SMALLEST_PX <= radius:
+        if not radius >= SMALLEST_PX:
             return cls()
         predicted = Circle(frame.view.centre_x_px, frame.view.centre_y_px, radius).binned(factor)
         return cls(predicted.x, predicted.y, predicted.r)
 
+    def circles(self) -> list[Circle]:
+        """List the predicted circle, if there is one."""
+        return [Circle(self.x, self.y, self.r)] if math.isfinite(self.x + self.y + self.r) else []
+
     def known(self, circle: Circle) -> float:
-        """The predicted radius where a circle agrees with it, within 4 % or 1.5 px; else NaN."""
+        """Return the predicted radius where a circle agrees with it, within 4 % or 1.5 px; else NaN."""
         return self.r if abs(circle.r - self.r) < max(1.5, 0.04 * self.r) else math.nan
 
 
@@ -105,7 +111,7 @@ def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
     judged: list[Evidence] = []
     known: list[Circle] = []
     for window in windows(picture):
-        for start in in_window(picture, window, prior):
+        for start in [*prior.circles(), *in_window(picture, window, prior)]:
             plainest = max((e.circle.r for e in judged if plain(e, prior)), default=0.0)
             if start.r < 1.1 * plainest:
                 continue
@@ -138,7 +144,7 @@ class Window:
 
 
 def windows(picture: Picture) -> list[Window]:
-    """The whole picture at two scales, and a closer look at each small bright region (small disks)."""
+    """List the whole picture at two scales, and a closer look at each small bright region (small disks)."""
     rows, columns = picture.shape
     factor = max(1, -(-max(rows, columns) // COARSE_PX))
     whole = [Window(0, 0, columns, rows, factor), Window(0, 0, columns, rows, 2 * factor)]
@@ -163,7 +169,7 @@ def bright_windows(picture: Picture, factor: int) -> list[Window]:
 
 
 def around(box: tuple[slice, slice], factor: int, shape: tuple[int, int]) -> Window:
-    """The window around a region of the coarse picture, wide enough for the whole disk of a crescent."""
+    """Lay the window around a region of the coarse picture, wide enough for the whole disk of a crescent."""
     (top, bottom), (left, right) = ((s.start * factor, s.stop * factor) for s in box)
     margin = int(0.7 * max(bottom - top, right - left)) + 8
     y0, x0 = max(0, top - margin), max(0, left - margin)
@@ -186,14 +192,14 @@ def in_window(picture: Picture, window: Window, prior: Prior) -> list[Circle]:
 
 
 def weighed(picture: Picture, start: Circle, prior: Prior) -> Evidence | None:
-    """A settled circle refined and judged; None when there is nothing to refine on."""
+    """Refine and judge a settled circle; None when there is nothing to refine on."""
     known = prior.known(start)
     fit = refine(picture, start, known)
     return judge(picture, fit, known) if fit else None
 
 
 def choose(judged: list[Evidence], prior: Prior) -> Evidence:
-    """The trusted circle of highest score; else the best refused one.
+    """Choose the largest of the plain circles; else the trusted one of highest score; else the best refused one.
 
     Where the radius is predicted, a circle that has it goes first, and another one needs over a third of a circle:
     beside Io it is most likely another body.
@@ -207,20 +213,28 @@ def choose(judged: list[Evidence], prior: Prior) -> Evidence:
     if not trusted:
         best = max(judged, key=lambda e: e.score)
         return best if best.reason else replace(best, reason="the only limb has another radius than Io's")
-    moons = [e for e in trusted if not is_planet_beside(e, trusted)]
-    return max(expected or moons, key=lambda e: e.score)
-
-
-def is_planet_beside(candidate: Evidence, trusted: list[Evidence]) -> bool:
-    """Whether a candidate is ten times larger than a well-seen disk elsewhere: Jupiter's radius is 39 of Io's."""
-    return any(
-        other.arc_deg > 120 and other.sharp and candidate.circle.r > 12 * other.circle.r and candidate.arc_deg < 120
-        for other in trusted
+    moons = expected or [e for e in trusted if not is_planet_beside(e, trusted)]
+    return max(
+        (e for e in moons if plain(e, prior)), key=lambda e: e.circle.r, default=max(moons, key=lambda e: e.score)
     )
 
 
+def is_planet_beside(candidate: Evidence, trusted: list[Evidence]) -> bool:
+    """Whether a candidate is over twelve times larger than a well-seen disk beside it: Jupiter's radius is 39 of Io's.
+
+    Where over a third of the candidate's limb is seen, the small disk must stand clear of it: a round plume does not.
+    """
+    big = candidate.circle
+    for other in trusted:
+        small = other.circle
+        clear = math.hypot(big.x - small.x, big.y - small.y) - big.r > 1.5 * small.r
+        if other.arc_deg > 120 and other.sharp and big.r > 12 * small.r and (clear or candidate.arc_deg < 120):
+            return True
+    return False
+
+
 def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
-    """The chosen circle in pixels of the frame, or why there is none."""
+    """Put the chosen circle in pixels of the frame, or why there is none."""
     if best.reason:
         return Limb.none(best.reason)
     circle = best.circle.unbinned(picture.factor)

@@ -1,4 +1,4 @@
-"""Where a picture steps from bright to dark: edge points for proposing circles, radial profiles for refining and judging them."""
+"""Where a picture falls from bright to dark: edge points to propose circles, radial profiles to fit and judge them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Picture:
 
 
 def picture_of(frame: Frame) -> Picture:
-    """The frame as the search looks at it; brightness scale and offset fall out."""
+    """Prepare the frame as the search looks at it; brightness scale and offset fall out."""
     factor = max(1, -(-max(frame.shape) // WORKING_PX))
     pixels = frame.image if frame.valid.all() else np.where(frame.valid, frame.image, np.float32(np.nan))
     binned = bin_mean(pixels, factor)
@@ -59,7 +59,7 @@ def picture_of(frame: Frame) -> Picture:
 
 
 def measured(image: Image) -> Levels:
-    """The picture's levels; where gaps filled with one value hide the noise, it is taken from the other darker pixels."""
+    """Measure the levels; where gaps filled with one value hide the noise, it is that of the other darker pixels."""
     levels = measure_levels(image, np.isfinite(image))
     if levels.sigma > 2e-4 * levels.bright:
         return levels
@@ -75,7 +75,7 @@ def softening(levels: Levels) -> float:
 
 
 def without_hits(image: Image, sigma: float) -> Image:
-    """The image with every pixel that tops (or undercuts) all four neighbours by over 4 sigma held to their range.
+    """Hold every pixel that tops (or undercuts) all four neighbours by over 4 sigma to their range.
 
     Nothing that the camera's blur has passed through does so, the limb of a small disk included.
     """
@@ -187,7 +187,7 @@ class Profiles:
 
 def profiles(image: Image, circle: Circle, sectors: int, offset: NDArray[np.float64], across: int = 1) -> Profiles:
     """Sample an image along the radii of a circle, each the mean of ``across`` neighbouring radii of its sector."""
-    azimuth = (np.arange(sectors * across) + 0.5) * (2 * np.pi / (sectors * across))
+    azimuth = np.asarray((np.arange(sectors * across) + 0.5) * (2 * math.pi / (sectors * across)), np.float64)
     inside = in_sight(image.shape, circle, azimuth, float(offset[-1]))
     values = np.full((sectors * across, len(offset)), np.nan, np.float32)
     reach = circle.r + offset
@@ -262,7 +262,7 @@ class Look:
 
 
 def sector_count(shape: tuple[int, int], circle: Circle, most: int) -> int:
-    """Sectors of a whole circle: about two pixels of arc each, 48 at least, and ``most`` on the part within the frame."""
+    """Sectors of a whole circle: two pixels of arc each, at least 48, at most ``most`` on the part within the frame."""
     fine = math.pi * circle.r
-    share = in_sight(shape, circle, np.linspace(0, 2 * np.pi, 720, endpoint=False), 0.0).mean()
+    share = in_sight(shape, circle, np.radians(np.arange(0.0, 360.0, 0.5), dtype=np.float64), 0.0).mean()
     return int(np.clip(min(fine, most / max(share, 0.01)), 48, 7200))

@@ -94,7 +94,7 @@ class Evidence:
 
 
 def settle(picture: Picture, start: Circle, known_radius: float = math.nan) -> Circle | None:
-    """A proposal moved to the nearest circle of steep falls, roughly; None where it runs away."""
+    """Move a proposal to the nearest circle of steep falls, roughly; None where it runs away."""
     wide = max(3.0, 0.08 * start.r)
     middle = max(2.5, 0.35 * wide)
     looks = [Look(wide, max(1.0, wide / 10), True), Look(middle, max(1.0, middle / 10), True)]
@@ -103,7 +103,7 @@ def settle(picture: Picture, start: Circle, known_radius: float = math.nan) -> C
 
 
 def refine(picture: Picture, start: Circle, known_radius: float = math.nan) -> Fit | None:
-    """A settled circle fitted to sub-pixel edge points; None where it runs away.
+    """Fit a settled circle to sub-pixel edge points; None where it runs away.
 
     The compressed picture leads (there the limb is the steepest fall) but sees the edge up to two pixels too far out,
     in the wings of the camera's blur; the last passes use the brightness itself, smoothed more where it is noisy.
@@ -121,7 +121,7 @@ def refine(picture: Picture, start: Circle, known_radius: float = math.nan) -> F
 
 
 def typical_fall(picture: Picture, circle: Circle) -> float:
-    """The fall across the edge where it is well seen, sigmas of one pixel's noise; holds for crescents two pixels thin."""
+    """Fall across the edge where it is well seen, sigmas of one pixel's noise; good for crescents two pixels thin."""
     seen = profiles(picture.linear, circle, 72, np.array([-3.0, -2.0, -1.0, 3.0, 4.0])).values
     rise = seen[:, :3].max(axis=1) - seen[:, 3:].mean(axis=1)
     rise = rise[np.isfinite(rise)]
@@ -129,7 +129,7 @@ def typical_fall(picture: Picture, circle: Circle) -> float:
 
 
 def follow(picture: Picture, start: Circle, looks: list[Look], known_radius: float) -> Fit | None:
-    """The fit of the last of several passes, each starting from the one before."""
+    """Return the fit of the last of several passes, each starting from the one before."""
     prior = (known_radius, RADIUS_PRIOR * known_radius) if known_radius > 0 else (0.0, math.inf)
     circle, fit = start, None
     for look in looks:
@@ -169,7 +169,7 @@ def judge(picture: Picture, fit: Fit, known_radius: float = math.nan) -> Evidenc
 
 
 def band_mean(seen: Profiles, start: float, stop: float) -> NDArray[np.float64]:
-    """(N,) mean of each radius between two offsets, px (at least the sample nearest to the middle); NaN where not seen."""
+    """(N,) mean of each radius between two offsets, px (at least of the sample in the middle); NaN where not seen."""
     chosen = (seen.offset >= start - 1e-9) & (seen.offset <= stop + 1e-9)
     chosen[np.abs(seen.offset - 0.5 * (start + stop)).argmin()] = True
     return seen.values[:, chosen].mean(axis=1).astype(float)
@@ -214,7 +214,7 @@ def weigh(
 
 
 def darkest(picture: Picture) -> float:
-    """First percentile of the picture, sigmas, the noise taken off; pixels at its very minimum (gaps filled with zero, clipped sky) left out."""
+    """First percentile of the picture, sigmas, noise taken off, without its very minimum (filled gaps, clipped sky)."""
     pixels = picture.linear[::3, ::3]
     lowest = np.nanmin(pixels)
     above = pixels[pixels > lowest]
@@ -286,7 +286,7 @@ def typical_bend(level: NDArray[np.float64], lag: int) -> float:
 
 
 def grain(seen: Profiles, chosen: NDArray[np.bool_], step: float) -> float:
-    """How much rougher, pixel by pixel, the disk is than the sky, in units of the step: a cluster of hits is, Io is not."""
+    """How much rougher, pixel by pixel, the disk is than the sky, in units of the step: hits are, Io is not."""
     bends = np.abs(np.diff(seen.values[chosen], axis=1, n=2)) / 0.6745 / math.sqrt(6)
     offset = seen.offset[1:-1]
     within, beyond = bends[:, offset < -2], bends[:, offset > 3]
@@ -303,6 +303,7 @@ def verdict(e: Evidence) -> str:
     if not e.radius_sigma_px < 0.04 * e.circle.r:
         return "the edge does not tell a circle from a line"
     worst = max(e.doubts, key=lambda name: e.doubts[name])
-    if e.doubts[worst] > 1 or e.doubt > MOST_DOUBT:
+    most = float(np.clip(0.7 + 0.03 * e.circle.r, 1.0, MOST_DOUBT))
+    if e.doubts[worst] > 1 or e.doubt > most:
         return worst
     return ""

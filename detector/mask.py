@@ -1,4 +1,4 @@
-"""Mask: which pixels are plume, which are hot spot, and which were looked at. The same type for truth and for result."""
+"""Mask: which pixels are plume, which are hot spot, and which were looked at. One type for truth and result."""
 
 from __future__ import annotations
 

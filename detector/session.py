@@ -58,9 +58,13 @@ class Model:
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
-            session = ort.InferenceSession(str(path), options, providers=_providers(device, ort.get_available_providers()))
-        except Exception as error:  # noqa: BLE001 - onnxruntime raises many unrelated types for a bad file
-            raise ModelError(path, f"onnxruntime cannot load it: {error}", "use a released model or export it again") from error
+            session = ort.InferenceSession(
+                str(path), options, providers=_providers(device, ort.get_available_providers())
+            )
+        except Exception as error:
+            raise ModelError(
+                path, f"onnxruntime cannot load it: {error}", "use a released model or export it again"
+            ) from error
         return cls(session, _card_of(session, path), path, digest)
 
     def scores(self, frame: Frame, limb: Limb) -> NDArray[np.float32]:
@@ -111,15 +115,22 @@ def _providers(device: str, available: list[str]) -> list[str]:
         raise ModelError("device", f"{device!r} is not auto, cpu or cuda")
     has_cuda = "CUDAExecutionProvider" in available
     if device == "cuda" and not has_cuda:
-        raise ModelError("device", f"onnxruntime has no CUDA provider here (it has {', '.join(available)})",
-                         "install onnxruntime-gpu, or use --device cpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if has_cuda and device != "cpu" else ["CPUExecutionProvider"]
+        raise ModelError(
+            "device",
+            f"onnxruntime has no CUDA provider here (it has {', '.join(available)})",
+            "install onnxruntime-gpu, or use --device cpu",
+        )
+    return (
+        ["CUDAExecutionProvider", "CPUExecutionProvider"] if has_cuda and device != "cpu" else ["CPUExecutionProvider"]
+    )
 
 
 def _card_of(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
     if text is None:
-        raise ModelError(path, f"carries no {CARD_KEY!r} in its metadata", "only files written by `io-detector export` can be used")
+        raise ModelError(
+            path, f"carries no {CARD_KEY!r} in its metadata", "only files written by `io-detector export` can be used"
+        )
     try:
         card = ModelCard.model_validate_json(text)
     except ValidationError as error:

@@ -71,6 +71,12 @@ def _tiles(shape: tuple[int, int]) -> Iterator[Window]:
         for x in range(0, columns, TILE_PX):
             y1, x1 = min(y + TILE_PX, rows), min(x + TILE_PX, columns)
             yield Window(
-                max(0, x - OVERLAP_PX), max(0, y - OVERLAP_PX), min(columns, x1 + OVERLAP_PX), min(rows, y1 + OVERLAP_PX),
-                x, y, x1, y1,
+                max(0, x - OVERLAP_PX),
+                max(0, y - OVERLAP_PX),
+                min(columns, x1 + OVERLAP_PX),
+                min(rows, y1 + OVERLAP_PX),
+                x,
+                y,
+                x1,
+                y1,
             )

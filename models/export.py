@@ -17,7 +17,6 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-
 from detector.card import CARD_KEY, ModelCard
 from detector.errors import ModelError
 from models.network import IoNetwork
@@ -68,8 +67,12 @@ def export(network: IoNetwork, card: ModelCard, path: Path) -> ModelCard:
         _convert(network, part)
         card = card.model_copy(update={"parity": measure_parity(network, part, card)})
         if card.parity["largest_gap"] > MAX_GAP or card.parity["flipped_share"] > MAX_FLIPS:
-            raise ModelError(path, f"not written: torch and onnxruntime disagree: {card.parity} (allowed: gap {MAX_GAP}, "
-                             f"flipped {MAX_FLIPS})", "report it with the versions of torch and onnxruntime")
+            raise ModelError(
+                path,
+                f"not written: torch and onnxruntime disagree: {card.parity} (allowed: gap {MAX_GAP}, "
+                f"flipped {MAX_FLIPS})",
+                "report it with the versions of torch and onnxruntime",
+            )
         _embed(part, card)
         digest = hashlib.sha256(part.read_bytes()).hexdigest()
         part.replace(path)
@@ -80,16 +83,24 @@ def export(network: IoNetwork, card: ModelCard, path: Path) -> ModelCard:
 def _convert(network: IoNetwork, path: Path) -> None:
     case = next(parity_cases(1))
     example = tuple(torch.from_numpy(a) for a in case.arrays().values())
-    batch, height, width = (torch.export.Dim(n, min=1, max=m) for n, m in (("batch", 64), ("height", 8192), ("width", 8192)))
+    batch, height, width = (
+        torch.export.Dim(n, min=1, max=m) for n, m in (("batch", 64), ("height", 8192), ("width", 8192))
+    )
     plane = {0: batch, 2: height, 3: width}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            network, example, dynamo=True, opset_version=OPSET, input_names=list(INPUTS), output_names=[OUTPUT],
-            dynamic_shapes=(plane, plane, {0: batch}, {0: batch}), verbose=False,
+            network,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(INPUTS),
+            output_names=[OUTPUT],
+            dynamic_shapes=(plane, plane, {0: batch}, {0: batch}),
+            verbose=False,
         )
-    assert program is not None  # noqa: S101 - dynamo=True always gives a program
+    assert program is not None
     program.save(str(path), external_data=False)
 
 
@@ -117,7 +128,9 @@ def measure_parity(network: IoNetwork, path: Path, card: ModelCard) -> dict[str,
             ours = network(*(torch.from_numpy(a) for a in case.arrays().values())).numpy()
         theirs = session.run([OUTPUT], case.arrays())[0]
         if ours.shape != theirs.shape or not np.isfinite(theirs).all():
-            raise ModelError(path, f"case {case.name!r}: onnxruntime gives {theirs.shape}, torch {ours.shape}, or not finite")
+            raise ModelError(
+                path, f"case {case.name!r}: onnxruntime gives {theirs.shape}, torch {ours.shape}, or not finite"
+            )
         gap = max(gap, float(np.abs(ours - theirs).max()))
         flips += sum(int(((ours >= cut) != (theirs >= cut)).sum()) for cut in cuts)
         pixels += ours.size * len(cuts)
@@ -148,17 +161,24 @@ def parity_cases(seed: int) -> Iterator[Case]:
     yield extreme
 
 
-def _case(rng: np.random.Generator, name: str, shape: tuple[int, int, int], limb: tuple[float, float, float], unit: float) -> Case:
+def _case(
+    rng: np.random.Generator, name: str, shape: tuple[int, int, int], limb: tuple[float, float, float], unit: float
+) -> Case:
     batch, height, width = shape
     y, x = np.mgrid[:height, :width]
     distance = np.hypot(x - limb[0], y - limb[1])
     ball = np.clip(limb[2] - distance + 0.5, 0, 1) * (0.5 + 0.5 * np.sin(x / 9) * np.cos(y / 7))
-    bump = 0.4 * np.exp(-((distance - 1.04 * limb[2]) ** 2 + (x - limb[0] - 0.5 * limb[2]) ** 2) / max(0.004 * limb[2] ** 2, 1))
+    bump = 0.4 * np.exp(
+        -((distance - 1.04 * limb[2]) ** 2 + (x - limb[0] - 0.5 * limb[2]) ** 2) / max(0.004 * limb[2] ** 2, 1)
+    )
     image = ball + bump + rng.normal(0, 0.02, shape)
     levels = np.tile(np.array([[0.0, 0.02, 1.0]]) * unit, (batch, 1))
     return Case(
-        name, (unit * image[:, None]).astype(np.float32), np.ones((batch, 1, height, width), np.float32),
-        np.tile(np.array([limb], np.float32), (batch, 1)), levels.astype(np.float32),
+        name,
+        (unit * image[:, None]).astype(np.float32),
+        np.ones((batch, 1, height, width), np.float32),
+        np.tile(np.array([limb], np.float32), (batch, 1)),
+        levels.astype(np.float32),
     )
 
 
@@ -171,8 +191,8 @@ def render_card(card: ModelCard) -> str:
     )
     sections = [
         f"# {card.name} {card.version}",
-        "Segments volcanic plumes and hot spots on Io. Input: a raw frame, its validity, the limb's circle (or none) and the "
-        "frame's levels; output: calibrated probabilities. Use it through `io-detector detect` or `detector.Detector`.",
+        "Segments volcanic plumes and hot spots on Io. Input: a raw frame, its validity, the limb's circle (or none) "
+        "and the frame's levels; output: calibrated probabilities. Use it through `io-detector detect`.",
         "## Operating points\n\n| point | class | seed | grow | smallest area, px |\n|---|---|---|---|---|\n" + points,
         "## Calibration\n\n```json\n" + json.dumps(card.calibration, indent=1) + "\n```",
         "## Measured\n\n```json\n" + json.dumps(card.scores, indent=1) + "\n```",
@@ -182,5 +202,3 @@ def render_card(card: ModelCard) -> str:
         f"Licence of the weights: {card.licence}.",
     ]
     return "\n\n".join(sections) + "\n"
-
-

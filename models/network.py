@@ -1,8 +1,8 @@
 """The network: one torch module from raw pixels and a limb circle to two probability planes.
 
     frame, valid, limb, levels
-      ├─ unwrap ── limb channels ── limb branch (U-Net on altitude x azimuth) ── wrap back ─┐ plume, at and above the limb
-      └─ disk channels ─────────── disk branch (U-Net in the image plane) ─────────────────┴ hot spot; plume on the disk
+      ├─ unwrap ── limb channels ── limb branch (U-Net on altitude x azimuth) ── wrap back ─┐ plume at the limb
+      └─ disk channels ─────────── disk branch (U-Net in the image plane) ─────────────────┴ hot spot, disk plume
 
 Everything between raw pixels and probabilities is inside the module, so any runtime gives the same answer:
 normalisation by the frame's levels, missing pixels, padding to the stride, calibration. Shapes in comments: B batch,
@@ -165,7 +165,8 @@ def row_statistics(strip: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
 
 def _masked_median(values: Tensor, seen: Tensor) -> Tensor:
     far = torch.finfo(torch.float32).max
-    ordered = torch.sort(torch.where(seen > 0, values, torch.full_like(values, far)), dim=-1).values
+    lower_half = values.shape[-1] // 2 + 1
+    ordered = torch.where(seen > 0, values, torch.full_like(values, far)).topk(lower_half, largest=False).values
     count = seen.sum(-1, keepdim=True)
     middle = ((count - 1) / 2).clamp(min=0).to(torch.int64)
     return torch.where(count > 0, torch.gather(ordered, -1, middle), torch.zeros_like(count))

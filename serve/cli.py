@@ -142,7 +142,7 @@ def export(
 @app.command()
 def evaluate(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", exists=True, file_okay=False)],
-    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Folder of the report.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
     model: Annotated[Path | None, typer.Option(
         metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None,
 ) -> None:

@@ -42,7 +42,9 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 
 
 def test_the_only_module_of_albumentations_is_augment() -> None:
-    users = [p.name for p in (ROOT / "training").rglob("*.py") if any(n.startswith("albumentations") for n, _ in imports(p))]
+    users = [
+        p.name for p in (ROOT / "training").rglob("*.py") if any(n.startswith("albumentations") for n, _ in imports(p))
+    ]
     assert users == ["augment.py"]
 
 
@@ -52,7 +54,8 @@ def test_networks_live_in_models() -> None:
         for room in FORBIDDEN
         for path in (ROOT / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in ("nn.Module", "torch.nn.Module") for base in node.bases)
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base) in ("nn.Module", "torch.nn.Module") for base in node.bases)
     }
     assert definers == {"models"}
 

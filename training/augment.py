@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-import albumentations as A  # noqa: E402, N812
+import albumentations as A  # noqa: N812
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,17 @@ class Augmenter:
         self._compose = A.Compose(
             [
                 A.D4(p=1),
-                A.OneOf([A.RandomGamma((60, 170)), A.RandomToneCurve(0.25), A.RandomBrightnessContrast(0, (-0.3, 0.4))], p=strength.tone),
                 A.OneOf(
-                    [A.GaussianBlur(sigma_limit=(0.3, 1.2)), A.UnsharpMask(alpha=(0.2, 1.0)), A.GaussNoise((0.002, 0.02)),
-                     A.ImageCompression(quality_range=(40, 95))],
+                    [A.RandomGamma((60, 170)), A.RandomToneCurve(0.25), A.RandomBrightnessContrast(0, (-0.3, 0.4))],
+                    p=strength.tone,
+                ),
+                A.OneOf(
+                    [
+                        A.GaussianBlur(sigma_limit=(0.3, 1.2)),
+                        A.UnsharpMask(alpha=(0.2, 1.0)),
+                        A.GaussNoise((0.002, 0.02)),
+                        A.ImageCompression(quality_range=(40, 95)),
+                    ],
                     p=strength.texture,
                 ),
             ],

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from detector.levels import measure_levels
-from models.network import NetworkConfig, Unwrap
+from models.network import Unwrap
 from training.augment import Augmenter
 from training.config import CircleConfig, DataConfig, TrainConfig
 from training.simulate.draw import Recipe, draw_sample
@@ -93,7 +93,9 @@ def store(frame: Stored, path: Path) -> None:
     """Write one frame atomically."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with part.open("wb") as stream:
-        np.savez(stream, image=frame.image, planes=np.packbits(frame.planes), shape=frame.image.shape, circle=frame.circle)
+        np.savez(
+            stream, image=frame.image, planes=np.packbits(frame.planes), shape=frame.image.shape, circle=frame.circle
+        )
     part.replace(path)
 
 
@@ -139,8 +141,12 @@ class LimbStrips(_Frames):
         strips, seen = self.unwrap(torch.from_numpy(pixels)[None], valid, torch.from_numpy(circle)[None])
         target = (strips[:, 1:2] >= 0.5).float() * float(right)
         return {
-            "strip": strips[0, :1], "seen": seen[0], "target": target[0], "ignored": (strips[0, 2:3] > 0.1).float(),
-            "levels": torch.from_numpy(levels.as_array()), "radius": torch.tensor(circle[2]),
+            "strip": strips[0, :1],
+            "seen": seen[0],
+            "target": target[0],
+            "ignored": (strips[0, 2:3] > 0.1).float(),
+            "levels": torch.from_numpy(levels.as_array()),
+            "radius": torch.tensor(circle[2]),
         }
 
 
@@ -162,9 +168,12 @@ class DiskCrops(_Frames):
             limb[:] = 0
         planes = np.ascontiguousarray(planes, dtype=np.float32)
         return {
-            "frame": torch.from_numpy(np.ascontiguousarray(image))[None], "valid": torch.from_numpy(planes[:1]),
-            "target": torch.from_numpy(planes[1:3]), "ignored": torch.from_numpy(planes[3:5]),
-            "levels": torch.from_numpy(levels.as_array()), "limb": torch.from_numpy(limb),
+            "frame": torch.from_numpy(np.ascontiguousarray(image))[None],
+            "valid": torch.from_numpy(planes[:1]),
+            "target": torch.from_numpy(planes[1:3]),
+            "ignored": torch.from_numpy(planes[3:5]),
+            "levels": torch.from_numpy(levels.as_array()),
+            "limb": torch.from_numpy(limb),
         }
 
 
@@ -174,7 +183,9 @@ def choose_circle(frame: Stored, config: CircleConfig, rng: np.random.Generator)
     true = frame.circle
     draw = rng.random()
     if true[2] <= 0 or draw < config.wrong:
-        anywhere = np.array([rng.uniform(0, size), rng.uniform(0, size), np.exp(rng.uniform(np.log(8), np.log(2 * size)))])
+        anywhere = np.array(
+            [rng.uniform(0, size), rng.uniform(0, size), np.exp(rng.uniform(np.log(8), np.log(2 * size)))]
+        )
         if true[2] > 0 and rng.random() < 0.5:  # beside the truth, by more than a plume's height
             anywhere = true + true[2] * rng.uniform(0.25, 0.7) * np.array([*_unit(rng), rng.choice([-1, 1]) * 0.6])
         return np.maximum(anywhere, [-np.inf, -np.inf, 6]).astype(np.float32), False
@@ -195,7 +206,10 @@ def _corner(frame: Stored, side: int, rng: np.random.Generator) -> tuple[int, in
     if len(objects) and rng.random() < 0.5:
         y, x = objects[rng.integers(len(objects))] - rng.integers(side // 8, side - side // 8, 2)
     else:
-        y, x = rng.integers(-side // 8, max(rows - side + side // 8, 1)), rng.integers(-side // 8, max(columns - side + side // 8, 1))
+        y, x = (
+            rng.integers(-side // 8, max(rows - side + side // 8, 1)),
+            rng.integers(-side // 8, max(columns - side + side // 8, 1)),
+        )
     return int(y), int(x)
 
 
@@ -230,13 +244,17 @@ class IoData(lightning.LightningDataModule):
         limb = LimbStrips(self.frames, self.config, o.steps_per_epoch * o.limb_batch, training=True)
         disk = DiskCrops(self.frames, self.config, o.steps_per_epoch * o.disk_batch, training=True)
         limb.epoch = disk.epoch = epoch
-        return CombinedLoader({"limb": self._loader(limb, o.limb_batch), "disk": self._loader(disk, o.disk_batch)}, "min_size")
+        return CombinedLoader(
+            {"limb": self._loader(limb, o.limb_batch), "disk": self._loader(disk, o.disk_batch)}, "min_size"
+        )
 
     def val_dataloader(self) -> CombinedLoader:
         """The same strips and crops every time."""
         o, count = self.config.optimiser, self.config.data.validation_count
         limb, disk = (kind(self.validation, self.config, count, training=False) for kind in (LimbStrips, DiskCrops))
-        return CombinedLoader({"limb": self._loader(limb, o.limb_batch), "disk": self._loader(disk, o.disk_batch)}, "max_size")
+        return CombinedLoader(
+            {"limb": self._loader(limb, o.limb_batch), "disk": self._loader(disk, o.disk_batch)}, "max_size"
+        )
 
     def _loader(self, dataset: _Frames, batch: int) -> DataLoader[dict[str, Tensor]]:
         workers = self.config.data.workers

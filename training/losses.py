@@ -22,7 +22,9 @@ def segmentation_loss(logits: Tensor, target: Tensor, counted: Tensor) -> Tensor
     """
     probability = torch.sigmoid(logits)
     wrongness = torch.where(target > 0, 1 - probability, probability).detach() ** FOCUS
-    entropy = F.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(POSITIVE_WEIGHT), reduction="none")
+    entropy = F.binary_cross_entropy_with_logits(
+        logits, target, pos_weight=torch.tensor(POSITIVE_WEIGHT), reduction="none"
+    )
     focal = (wrongness * entropy * counted).sum() / counted.sum().clamp(min=1)
     return 10 * focal + dice_loss(probability, target, counted)
 

@@ -67,8 +67,12 @@ def export(run: Path, out: Path, frames: int = JUDGING_FRAMES) -> ModelCard:
     config, network = load_run(run)
     calibration = calibrate(network, config)
     card = ModelCard(
-        name=config.name, version=config.version, operating_points=provisional_points(), calibration=calibration,
-        training=json.loads((run / "run.json").read_text()) | {"config": config.model_dump(mode="json")}, limits=LIMITS,
+        name=config.name,
+        version=config.version,
+        operating_points=provisional_points(),
+        calibration=calibration,
+        training=json.loads((run / "run.json").read_text()) | {"config": config.model_dump(mode="json")},
+        limits=LIMITS,
     )
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial.onnx"
@@ -109,7 +113,11 @@ def calibrate(network: IoNetwork, config: TrainConfig) -> dict[str, object]:
             continue
         fit = LogisticRegression(C=1e6).fit(logits[:, None], truth)
         network.slope[kind], network.offset[kind] = float(fit.coef_[0, 0]), float(fit.intercept_[0])
-        fitted[KINDS[kind]] = {"slope": float(fit.coef_[0, 0]), "offset": float(fit.intercept_[0]), "pixels": len(truth)}
+        fitted[KINDS[kind]] = {
+            "slope": float(fit.coef_[0, 0]),
+            "offset": float(fit.intercept_[0]),
+            "pixels": len(truth),
+        }
     return fitted
 
 
@@ -151,13 +159,13 @@ class Candidate:
 def provisional_points() -> dict[str, dict[str, Threshold]]:
     """Thresholds low enough to keep every candidate."""
     lowest = {kind: Threshold(seed=GROW[kind], grow=GROW[kind], min_area_px=SMALLEST_PX[kind]) for kind in CLASSES}
-    return {point: lowest for point in FALSE_ALARMS}
+    return dict.fromkeys(FALSE_ALARMS, lowest)
 
 
 def choose_points(
     model: Model, seed: int, frames: int, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[dict[str, dict[str, Threshold]], dict[str, object]]:
-    """Choose the seeds that keep false alarms a frame under ``FALSE_ALARMS`` on validation frames, limb finding included.
+    """Choose the seeds that keep false alarms under ``FALSE_ALARMS`` on validation frames, limb finding included.
 
     Returns:
         the operating points, and what they did on those frames.
@@ -203,7 +211,9 @@ def judge(model: Model, sample: Sample) -> list[Candidate]:
     limb = find_limb(replace(sample.frame, view=replace(sample.frame.view, centre_x_px=np.nan, centre_y_px=np.nan)))
     scores = model.scores(sample.frame, limb)
     regions = find_regions(scores, provisional_points()["screening"], limb)
-    truths = [Truth.cut(str(i), t.kind, t.mask & sample.frame.valid, snr_mf=t.snr_mf) for i, t in enumerate(sample.objects)]
+    truths = [
+        Truth.cut(str(i), t.kind, t.mask & sample.frame.valid, snr_mf=t.snr_mf) for i, t in enumerate(sample.objects)
+    ]
     match = match_objects(truths, regions, scores)
     found = []
     for region, verdict in zip(regions, match.of_region, strict=True):

@@ -42,7 +42,9 @@ class IoTask(lightning.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Sum of both branches' losses."""
         losses = self._losses(batch)
-        self.log_dict({f"train_{k}": v for k, v in losses.items()}, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
+        self.log_dict(
+            {f"train_{k}": v for k, v in losses.items()}, prog_bar=True, on_step=False, on_epoch=True, batch_size=1
+        )
         return torch.stack(list(losses.values())).sum()
 
     def validation_step(self, batch: Batch, *_: Any) -> None:
@@ -80,7 +82,9 @@ class IoTask(lightning.LightningModule):
         if self.training:
             return
         said, true, counts = (logits > 0).float(), target, counted
-        tally = torch.stack([(said * true * counts).sum(), (said * (1 - true) * counts).sum(), ((1 - said) * true * counts).sum()])
+        tally = torch.stack(
+            [(said * true * counts).sum(), (said * (1 - true) * counts).sum(), ((1 - said) * true * counts).sum()]
+        )
         self._counts[kind] += tally.cpu()
 
     def configure_optimizers(self) -> Any:

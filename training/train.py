@@ -43,16 +43,26 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
     torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
     data = IoData(settings)
-    log.info("frames: %d for training, %d for validation, in %s", len(data.frames), len(data.validation), settings.data.cache)
+    log.info(
+        "frames: %d for training, %d for validation, in %s", len(data.frames), len(data.validation), settings.data.cache
+    )
     (out / "config.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     (out / "run.json").write_text(json.dumps(provenance(settings, data), indent=1))
-    best = ModelCheckpoint(out, filename=Path(BEST).stem, monitor="val_iou", mode="max", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(
+        out, filename=Path(BEST).stem, monitor="val_iou", mode="max", save_last=True, enable_version_counter=False
+    )
     stop = EarlyStopping("val_iou", mode="max", patience=settings.optimiser.patience)
     trainer = lightning.Trainer(
-        accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision,  # type: ignore[arg-type]
-        max_epochs=settings.optimiser.epochs, gradient_clip_val=settings.optimiser.gradient_clip,
-        callbacks=[moving_average(settings), best, stop], reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
-        logger=[CSVLogger(out, "", "log"), TensorBoardLogger(str(out), "", "tensorboard")], log_every_n_steps=20,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.optimiser.epochs,
+        gradient_clip_val=settings.optimiser.gradient_clip,
+        callbacks=[moving_average(settings), best, stop],
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        logger=[CSVLogger(out, "", "log"), TensorBoardLogger(str(out), "", "tensorboard")],
+        log_every_n_steps=20,
         enable_model_summary=False,
     )
     last = out / LAST
@@ -63,13 +73,21 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
 def provenance(settings: TrainConfig, data: IoData) -> dict[str, Any]:
     """What a reader needs to repeat the run: commit, versions, machine, hashes of what the frames were drawn from."""
     folder = Path(__file__).parent
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
+    ).stdout.strip()
     simulator = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((folder / "simulate").glob("*.py")))).hexdigest()
     return {
         "commit": commit or "unknown",
         "versions": {name: version(name) for name in ("torch", "lightning", "albumentations", "numpy")},
         "python": platform.python_version(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else platform.processor() or platform.machine(),
         "frames": {"training": data.frames.digest, "validation": data.validation.digest, "simulator_sha256": simulator},
-        "seeds": {"training": settings.data.seed, "validation": settings.data.validation_seed, "weights": settings.seed},
+        "seeds": {
+            "training": settings.data.seed,
+            "validation": settings.data.validation_seed,
+            "weights": settings.seed,
+        },
     }

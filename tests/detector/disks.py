@@ -11,7 +11,7 @@ from scipy import ndimage
 
 @dataclass(frozen=True)
 class Ball:
-    """A lit sphere: circle in px, phase and direction of the Sun on the frame in degrees (0 = +x, 90 = +y), brightness."""
+    """A lit sphere: circle in px, phase, the Sun's direction on the frame (degrees, 0 = +x, 90 = +y), brightness."""
 
     x: float
     y: float
@@ -26,7 +26,7 @@ class Ball:
 
 @dataclass(frozen=True)
 class Plume:
-    """A dome on the limb: azimuth in degrees (as ``sun_deg``), height and half-width as shares of the radius, brightness."""
+    """A dome on the limb: azimuth (degrees, as ``sun_deg``), height and half-width in radii, brightness."""
 
     azimuth_deg: float
     height: float = 0.15

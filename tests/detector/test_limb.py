@@ -146,6 +146,9 @@ def test_io_is_chosen_beside_jupiter_and_beside_a_smaller_moon() -> None:
     assert right(limb_of(Scene((300, 400), (jupiter, io), sky=0.02)), io)
     moon = Ball(180, 150, 14, phase_deg=40, sun_deg=180)
     assert right(limb_of(Scene(SHAPE, (moon, Ball(90, 80, 40, 40, 180)), sky=0.02)), Ball(90, 80, 40))
+    cut = Ball(30, 80, 55, phase_deg=25, sun_deg=100)
+    whole_moon = Ball(140, 170, 28, phase_deg=25, sun_deg=100)
+    assert right(limb_of(Scene(SHAPE, (whole_moon, cut), sky=0.02)), cut)
 
 
 # --- no trusted limb --------------------------------------------------------------------------------------------------
@@ -290,7 +293,7 @@ def real(path: Path) -> Frame:
 
 
 def test_the_limb_of_a_real_galileo_picture_with_a_plume(shared: Path) -> None:
-    """Read by eye off the picture: the limb's top at y = 43 +- 2, left end at x = 35 +- 3, right end at x = 625 +- 3."""
+    """Read by eye: the limb's top at y = 43 +- 2, its left end at x = 35 +- 3, its right end at x = 625 +- 3."""
     limb = find_limb(real(shared / "data/look/galileo_c9_pillan_plume_limb_prometheus_disk.jpg"))
     assert limb.y_px - limb.radius_px == pytest.approx(43, abs=2)
     assert limb.x_px - limb.radius_px == pytest.approx(35, abs=3)

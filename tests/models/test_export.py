@@ -23,7 +23,11 @@ CUT = Threshold(seed=0.5, grow=0.4, min_area_px=2)
 
 
 def a_card() -> ModelCard:
-    return ModelCard(name="trial", version="1", operating_points={p: {"plume": CUT, "hotspot": CUT} for p in ("screening", "confident")})
+    return ModelCard(
+        name="trial",
+        version="1",
+        operating_points={p: {"plume": CUT, "hotspot": CUT} for p in ("screening", "confident")},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +57,10 @@ def test_from_frame_to_probability_both_runtimes_agree(exported: tuple[IoNetwork
     levels = torch.from_numpy(measure_levels(frame.image, frame.valid).as_array())[None]
     with torch.no_grad():
         ours = network(
-            torch.from_numpy(frame.image)[None, None], torch.from_numpy(frame.valid.astype(np.float32))[None, None],
-            torch.from_numpy(limb.as_array())[None], levels,
+            torch.from_numpy(frame.image)[None, None],
+            torch.from_numpy(frame.valid.astype(np.float32))[None, None],
+            torch.from_numpy(limb.as_array())[None],
+            levels,
         )[0].numpy()
     assert np.isnan(theirs[:, 100]).all()
     np.testing.assert_allclose(theirs[:, frame.valid], ours[:, frame.valid], atol=MAX_GAP)
@@ -63,7 +69,9 @@ def test_from_frame_to_probability_both_runtimes_agree(exported: tuple[IoNetwork
 class TwoFaced(IoNetwork):
     """Says something else when it is exported."""
 
-    def forward(self, frame: torch.Tensor, valid: torch.Tensor, limb: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, frame: torch.Tensor, valid: torch.Tensor, limb: torch.Tensor, levels: torch.Tensor
+    ) -> torch.Tensor:
         answer = super().forward(frame, valid, limb, levels)
         return answer if torch.compiler.is_exporting() else answer * 0.9
 
@@ -82,6 +90,11 @@ def test_a_damaged_or_foreign_file_is_refused(exported: tuple[IoNetwork, Path], 
     bare = onnx.load(str(exported[1]))
     onnx.helper.set_model_props(bare, {"other": "thing"})
     onnx.save(bare, str(tmp_path / "bare.onnx"))
-    for name, reason in (("changed", "sha256"), ("junk", "cannot load"), ("bare", CARD_KEY), ("absent", "no such model")):
+    for name, reason in (
+        ("changed", "sha256"),
+        ("junk", "cannot load"),
+        ("bare", CARD_KEY),
+        ("absent", "no such model"),
+    ):
         with pytest.raises(ModelError, match=reason):
             Model.open(tmp_path / f"{name}.onnx", device="cpu")

@@ -19,7 +19,9 @@ def network() -> IoNetwork:
     return IoNetwork(SMALL).eval()
 
 
-def picture(height: int = 120, width: int = 140, limb: tuple[float, float, float] = (66.0, 58.0, 40.0)) -> list[torch.Tensor]:
+def picture(
+    height: int = 120, width: int = 140, limb: tuple[float, float, float] = (66.0, 58.0, 40.0)
+) -> list[torch.Tensor]:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width]
     ball = 100.0 * (np.hypot(x - limb[0], y - limb[1]) < limb[2]) + rng.normal(5, 2, (height, width))
@@ -52,7 +54,8 @@ def test_a_column_of_the_strip_comes_back_to_its_place_on_the_limb(network: IoNe
     assert x.min() > 100 + 0.9 * 60
     assert abs(y.mean() - 100) < 3.0
     heights = np.hypot(x - 100, y - 100) / 60 - 1
-    assert SMALL.lowest <= heights.min() and heights.max() <= SMALL.highest
+    assert SMALL.lowest <= heights.min()
+    assert heights.max() <= SMALL.highest
 
 
 def test_pixels_outside_the_frame_are_not_seen() -> None:
@@ -115,7 +118,9 @@ def test_the_unit_of_the_frame_does_not_matter(network: IoNetwork, scale: float,
     frame, valid, limb, levels = picture()
     scaled = levels * scale
     scaled[:, 0] += offset
-    torch.testing.assert_close(network(frame, valid, limb, levels), network(frame * scale + offset, valid, limb, scaled), atol=2e-4, rtol=0)
+    torch.testing.assert_close(
+        network(frame, valid, limb, levels), network(frame * scale + offset, valid, limb, scaled), atol=2e-4, rtol=0
+    )
 
 
 @torch.no_grad()
@@ -131,4 +136,5 @@ def test_any_size_keeps_its_size(network: IoNetwork, size: tuple[int, int]) -> N
     frame, valid, limb, levels = picture(*size, limb=(10.0, 8.0, 6.0))
     answer = network(frame, valid, limb, levels)
     assert answer.shape == (1, 2, *size)
-    assert 0 <= answer.min() and answer.max() <= 1
+    assert answer.min() >= 0
+    assert answer.max() <= 1

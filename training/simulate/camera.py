@@ -1,4 +1,4 @@
-"""From light to the numbers in the file: optics, noise, damage, compression, and what happens to a picture afterwards."""
+"""From light to the numbers in the file: optics, noise, damage, compression, and what is done to a picture later."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class Camera:
 
     def blur(self, light: Image) -> Image:
         """The optics' core: keeps the flux."""
-        return cv2.GaussianBlur(light, (0, 0), self.psf_px, borderType=cv2.BORDER_REFLECT) if self.psf_px > 0.2 else light
+        return (
+            cv2.GaussianBlur(light, (0, 0), self.psf_px, borderType=cv2.BORDER_REFLECT) if self.psf_px > 0.2 else light
+        )
 
     def sigma(self, signal: Image) -> Image:
         """1-sigma noise of pixels with this noise-free signal (pedestal included), rounding included."""
@@ -59,9 +61,11 @@ class Camera:
         return np.sqrt(self.read**2 + (0.6 * self.columns) ** 2 + shot + self.step**2 / 12).astype(np.float32)
 
     def expose(self, signal: Image, rng: np.random.Generator) -> Image:
-        """A noise-free signal -> what the detector reads out: noise, hits, columns, saturation, rounding, compression."""
+        """A noise-free signal -> what is read out: noise, hits, columns, saturation, rounding, compression."""
         shot = np.maximum(signal - self.pedestal, 0) / self.gain
-        counts = signal + rng.standard_normal(signal.shape, dtype=np.float32) * np.sqrt(self.read**2 + shot).astype(np.float32)
+        counts = signal + rng.standard_normal(signal.shape, dtype=np.float32) * np.sqrt(self.read**2 + shot).astype(
+            np.float32
+        )
         if self.columns > 0:
             counts[:, 1::2] += rng.normal(0, self.columns)
             counts += rng.normal(0, 0.3 * self.columns, signal.shape[1]).astype(np.float32)
@@ -89,7 +93,11 @@ def add_hits(counts: Image, number: int, level: float, rng: np.random.Generator)
 
 
 _COSINE = np.array(
-    [[math.sqrt((1 if k == 0 else 2) / 8) * math.cos(math.pi * (2 * n + 1) * k / 16) for n in range(8)] for k in range(8)], np.float32
+    [
+        [math.sqrt((1 if k == 0 else 2) / 8) * math.cos(math.pi * (2 * n + 1) * k / 16) for n in range(8)]
+        for k in range(8)
+    ],
+    np.float32,
 )
 
 

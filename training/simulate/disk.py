@@ -39,7 +39,6 @@ class Surface:
 
 def disk_image(geometry: Geometry, surface: Surface, shape: tuple[int, int]) -> NDArray[np.float32]:
     """(H, W) float32 I/F; 0 off the disk. The limb's pixels are shared by area to first order."""
-    rows, columns = shape
     image = np.zeros(shape, np.float32)
     box = _box(geometry, shape)
     if box[0] >= box[1] or box[2] >= box[3]:
@@ -50,7 +49,9 @@ def disk_image(geometry: Geometry, surface: Surface, shape: tuple[int, int]) -> 
     limb = np.interp(azimuth, *_limb_table(geometry, surface), period=2 * np.pi)
     distance = np.hypot(dx, dy)
     cover = np.clip(limb - distance + 0.5, 0, 1)
-    inward = np.minimum(1.0, (limb - 0.3) / np.maximum(distance, 1e-6))  # mountains and edge pixels take the limb's own surface
+    inward = np.minimum(
+        1.0, (limb - 0.3) / np.maximum(distance, 1e-6)
+    )  # mountains and edge pixels take the limb's own surface
     points, normals = geometry.surface(geometry.centre_x_px + dx * inward, geometry.centre_y_px + dy * inward)
     image[box[0] : box[1], box[2] : box[3]] = cover * _shade(geometry, surface, points, normals)
     return image
@@ -59,7 +60,12 @@ def disk_image(geometry: Geometry, surface: Surface, shape: tuple[int, int]) -> 
 def _box(geometry: Geometry, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     reach = geometry.radius_px * 1.02 + 2
     x, y = geometry.centre_x_px, geometry.centre_y_px
-    return max(0, int(y - reach)), min(shape[0], int(y + reach) + 1), max(0, int(x - reach)), min(shape[1], int(x + reach) + 1)
+    return (
+        max(0, int(y - reach)),
+        min(shape[0], int(y + reach) + 1),
+        max(0, int(x - reach)),
+        min(shape[1], int(x + reach) + 1),
+    )
 
 
 def _limb_table(geometry: Geometry, surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -75,7 +81,9 @@ def _limb_table(geometry: Geometry, surface: Surface) -> tuple[NDArray[np.float6
     return azimuth, radius
 
 
-def _shade(geometry: Geometry, surface: Surface, points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shade(
+    geometry: Geometry, surface: Surface, points: NDArray[np.float64], normals: NDArray[np.float64]
+) -> NDArray[np.float64]:
     lat, lon_w = lat_lon_w(points @ geometry.rotation)
     pattern = albedo_at(lat.astype(np.float32), lon_w.astype(np.float32), surface.colour)
     reflectance = surface.level * (np.maximum(pattern, 0.02) / 0.6) ** surface.contrast

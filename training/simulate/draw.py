@@ -31,7 +31,7 @@ class Recipe:
     """What to draw.
 
     Attributes:
-        instrument: ``ssi``, ``junocam``, ``jiram``, ``picture`` (any framing camera, published as a picture) or ``mixed``.
+        instrument: ``ssi``, ``junocam``, ``jiram``, ``picture`` (any framing camera, often processed) or ``mixed``.
         shape: rows and columns of the picture.
         radius_px: range of the disk's radius, drawn log-uniformly. usual_radius_px: where two thirds of them lie.
         plume_snr, hotspot_snr: ranges of ``snr_mf``, drawn log-uniformly.
@@ -85,20 +85,46 @@ def _log_uniform(rng: Rng, low: float, high: float) -> float:
 
 
 def _ssi(rng: Rng) -> Camera:
-    name, wavelength = [("CLEAR", 0.611), ("GREEN", 0.559), ("RED", 0.671), ("VIOLET", 0.404), ("IR-9680", 0.986)][rng.integers(5)]
+    name, wavelength = [("CLEAR", 0.611), ("GREEN", 0.559), ("RED", 0.671), ("VIOLET", 0.404), ("IR-9680", 0.986)][
+        rng.integers(5)
+    ]
     return Camera(
-        "galileo_ssi", name, wavelength, "DN", 10.16e-6, psf_px=rng.uniform(0.5, 0.8), bright=_log_uniform(rng, 30, 1500),
-        pedestal=rng.uniform(0, 12), read=rng.uniform(0.4, 1.6), gain=_log_uniform(rng, 20, 400), saturation=255, step=1,
-        block=rng.uniform(1, 12) if rng.random() < 0.5 else 0, hits=_log_uniform(rng, 0.3, 60), hit_level=rng.uniform(8, 80),
+        "galileo_ssi",
+        name,
+        wavelength,
+        "DN",
+        10.16e-6,
+        psf_px=rng.uniform(0.5, 0.8),
+        bright=_log_uniform(rng, 30, 1500),
+        pedestal=rng.uniform(0, 12),
+        read=rng.uniform(0.4, 1.6),
+        gain=_log_uniform(rng, 20, 400),
+        saturation=255,
+        step=1,
+        block=rng.uniform(1, 12) if rng.random() < 0.5 else 0,
+        hits=_log_uniform(rng, 0.3, 60),
+        hit_level=rng.uniform(8, 80),
     )
 
 
 def _junocam(rng: Rng) -> Camera:
     name, wavelength = [("BLUE", 0.480), ("GREEN", 0.554), ("RED", 0.699)][rng.integers(3)]
     return Camera(
-        "junocam", name, wavelength, "DN", 672.7e-6, psf_px=rng.uniform(0.5, 0.9), bright=_log_uniform(rng, 80, 8000),
-        pedestal=rng.uniform(0, 30), read=rng.uniform(2, 8), gain=_log_uniform(rng, 4, 30), saturation=2879, step=2,
-        hits=_log_uniform(rng, 0.5, 150), hit_level=rng.uniform(30, 400), columns=rng.uniform(0, 4) * (rng.random() < 0.3),
+        "junocam",
+        name,
+        wavelength,
+        "DN",
+        672.7e-6,
+        psf_px=rng.uniform(0.5, 0.9),
+        bright=_log_uniform(rng, 80, 8000),
+        pedestal=rng.uniform(0, 30),
+        read=rng.uniform(2, 8),
+        gain=_log_uniform(rng, 4, 30),
+        saturation=2879,
+        step=2,
+        hits=_log_uniform(rng, 0.5, 150),
+        hit_level=rng.uniform(30, 400),
+        columns=rng.uniform(0, 4) * (rng.random() < 0.3),
     )
 
 
@@ -106,18 +132,40 @@ def _jiram(rng: Rng) -> Camera:
     band_m = rng.random() < 0.6
     exposure_s = float(rng.choice([0.001, 0.003, 0.012]))
     return Camera(
-        "jiram", "M" if band_m else "L", 4.780 if band_m else 3.455, "W m-2 sr-1", 237.767e-6, psf_px=rng.uniform(0.45, 0.8),
-        bright=_log_uniform(rng, 0.02, 0.4), pedestal=0.0, read=_log_uniform(rng, 5e-4, 1.2e-2), gain=_log_uniform(rng, 3e3, 3e5),
-        saturation=0.0073 / exposure_s, step=0, columns=_log_uniform(rng, 1e-4, 8e-3), hits=_log_uniform(rng, 0.5, 80),
+        "jiram",
+        "M" if band_m else "L",
+        4.780 if band_m else 3.455,
+        "W m-2 sr-1",
+        237.767e-6,
+        psf_px=rng.uniform(0.45, 0.8),
+        bright=_log_uniform(rng, 0.02, 0.4),
+        pedestal=0.0,
+        read=_log_uniform(rng, 5e-4, 1.2e-2),
+        gain=_log_uniform(rng, 3e3, 3e5),
+        saturation=0.0073 / exposure_s,
+        step=0,
+        columns=_log_uniform(rng, 1e-4, 8e-3),
+        hits=_log_uniform(rng, 0.5, 80),
         hit_level=_log_uniform(rng, 0.02, 0.5),
     )
 
 
 def _framing(rng: Rng) -> Camera:
     return Camera(
-        "unknown", "", float(rng.uniform(0.4, 0.9)), "DN", 10e-6, psf_px=rng.uniform(0.4, 1.6), bright=_log_uniform(rng, 60, 3000),
-        pedestal=rng.uniform(0, 40), read=_log_uniform(rng, 0.3, 5), gain=_log_uniform(rng, 5, 400),
-        saturation=float(rng.choice([255, 1023, 4095])), step=1, hits=_log_uniform(rng, 0.05, 10), hit_level=rng.uniform(5, 80),
+        "unknown",
+        "",
+        float(rng.uniform(0.4, 0.9)),
+        "DN",
+        10e-6,
+        psf_px=rng.uniform(0.4, 1.6),
+        bright=_log_uniform(rng, 60, 3000),
+        pedestal=rng.uniform(0, 40),
+        read=_log_uniform(rng, 0.3, 5),
+        gain=_log_uniform(rng, 5, 400),
+        saturation=float(rng.choice([255, 1023, 4095])),
+        step=1,
+        hits=_log_uniform(rng, 0.05, 10),
+        hit_level=rng.uniform(5, 80),
         block=rng.uniform(1, 8) if rng.random() < 0.2 else 0,
     )
 
@@ -129,8 +177,11 @@ def _display(rng: Rng, camera: Camera) -> Display:
     top = min(camera.saturation, camera.pedestal + camera.bright * rng.uniform(0.15, 1.0))
     span = max(top - camera.pedestal, 20 * camera.read)
     return Display(
-        black=camera.pedestal + rng.uniform(-0.05, 0.03) * span, white=camera.pedestal + span, gamma=_log_uniform(rng, 0.45, 1.5),
-        sharpen=rng.uniform(0, 1.5) if rng.random() < 0.4 else 0, sharpen_px=rng.uniform(0.7, 2.5),
+        black=camera.pedestal + rng.uniform(-0.05, 0.03) * span,
+        white=camera.pedestal + span,
+        gamma=_log_uniform(rng, 0.45, 1.5),
+        sharpen=rng.uniform(0, 1.5) if rng.random() < 0.4 else 0,
+        sharpen_px=rng.uniform(0.7, 2.5),
         block=rng.uniform(1, 10) if rng.random() < 0.6 else 0,
     )
 
@@ -153,7 +204,9 @@ def draw_scene(recipe: Recipe, camera: Camera, rng: Rng) -> Scene:
         many = 14 if camera.instrument == "jiram" else 3
         spots = tuple(_spot(rng, geometry) for _ in range(rng.integers(0, many + 1)))
         if camera.instrument != "jiram" and camera.bright > DAYLIGHT_READ * camera.read:
-            spots = tuple(s for s in spots if direction(s.lat_deg, s.lon_w_deg) @ direction(*geometry.sub_solar) < -0.02)
+            spots = tuple(
+                s for s in spots if direction(s.lat_deg, s.lon_w_deg) @ direction(*geometry.sub_solar) < -0.02
+            )
     if geometry is not None and camera.instrument == "jiram" and rng.random() < 0.9:
         plumes = ()
     backdrop, veil = _backdrop(rng, recipe.shape, camera), _veil(rng, recipe.shape, camera, geometry, surface)
@@ -182,7 +235,9 @@ def _close_up(rng: Rng, recipe: Recipe, camera: Camera) -> Geometry:
     radius = size * rng.uniform(1.0, 5)
     off = rng.uniform(0, radius - 0.75 * size) if radius > 0.75 * size else 0.0
     angle = rng.uniform(0, 2 * np.pi)
-    return _looking(rng, camera, recipe.shape[1] / 2 + off * np.cos(angle), recipe.shape[0] / 2 + off * np.sin(angle), radius)
+    return _looking(
+        rng, camera, recipe.shape[1] / 2 + off * np.cos(angle), recipe.shape[0] / 2 + off * np.sin(angle), radius
+    )
 
 
 def _looking(rng: Rng, camera: Camera, x: float, y: float, radius: float) -> Geometry:
@@ -194,17 +249,26 @@ def _looking(rng: Rng, camera: Camera, x: float, y: float, radius: float) -> Geo
     sun = np.cos(phase) * towards + np.sin(phase) * aside / np.linalg.norm(aside)
     lat, lon_w = lat_lon_w(sun)
     return Geometry(
-        x, y, IO_RADIUS_KM / math.sin(radius * ifov), ifov, (float(spacecraft[0]), float(spacecraft[1])),
-        (float(lat), float(lon_w)), rng.uniform(0, 360),
+        x,
+        y,
+        IO_RADIUS_KM / math.sin(radius * ifov),
+        ifov,
+        (float(spacecraft[0]), float(spacecraft[1])),
+        (float(lat), float(lon_w)),
+        rng.uniform(0, 360),
     )
 
 
 def _surface(rng: Rng, camera: Camera) -> Surface:
     colour = float(np.clip((camera.wavelength_um - 0.44) / 0.11, 0, 2))
     return Surface(
-        colour=colour, level=rng.uniform(0.3, 0.9), contrast=rng.uniform(0.4, 2.2), minnaert=rng.uniform(0.5, 0.95),
+        colour=colour,
+        level=rng.uniform(0.3, 0.9),
+        contrast=rng.uniform(0.4, 2.2),
+        minnaert=rng.uniform(0.5, 0.95),
         jupiter_shine=_log_uniform(rng, 1e-4, 0.05) if rng.random() < 0.4 else 0.0,
-        mountains_km=rng.uniform(3, 17) if rng.random() < 0.35 else 0.0, seed=int(rng.integers(2**31)),
+        mountains_km=rng.uniform(3, 17) if rng.random() < 0.35 else 0.0,
+        seed=int(rng.integers(2**31)),
     )
 
 
@@ -227,7 +291,9 @@ def _spot(rng: Rng, geometry: Geometry) -> HotSpot:
     lat, lon_w = _place(geometry, rng.uniform(0, 2 * np.pi), math.acos(rng.uniform(math.cos(horizon * 0.98), 1)))
     size = _log_uniform(rng, 0.3, 150)
     shape = "point" if rng.random() < 0.5 else str(rng.choice(SHAPES[1:]))
-    return HotSpot(lat, lon_w, rng.uniform(250, 1500), _log_uniform(rng, 1e-2, 3e3), size, shape, 1.0, int(rng.integers(2**31)))
+    return HotSpot(
+        lat, lon_w, rng.uniform(250, 1500), _log_uniform(rng, 1e-2, 3e3), size, shape, 1.0, int(rng.integers(2**31))
+    )
 
 
 def _place(geometry: Geometry, azimuth: float, apart: float) -> tuple[float, float]:
@@ -294,5 +360,7 @@ def _set_brightness(scene: Scene, camera: Camera, recipe: Recipe, rng: Rng) -> S
     plumes = (scaled(p, camera.bright * plume_image(p, geometry, scene.shape), 0.5 * glow) for p in scene.plumes)
     spots = (scaled(s, spot_image(s, geometry, scene.shape), math.inf) for s in scene.hotspots)
     return replace(
-        scene, plumes=tuple(p for p in plumes if isinstance(p, Plume)), hotspots=tuple(s for s in spots if isinstance(s, HotSpot))
+        scene,
+        plumes=tuple(p for p in plumes if isinstance(p, Plume)),
+        hotspots=tuple(s for s in spots if isinstance(s, HotSpot)),
     )

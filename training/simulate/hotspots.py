@@ -78,7 +78,9 @@ def _add_point(image: NDArray[np.float32], x: float, y: float, flux: float) -> N
     target += patch[: target.shape[0], : target.shape[1]]
 
 
-def _add_patch(image: NDArray[np.float32], centre: tuple[float, float], radius: float, up: NDArray[np.float64], spot: HotSpot) -> None:
+def _add_patch(
+    image: NDArray[np.float32], centre: tuple[float, float], radius: float, up: NDArray[np.float64], spot: HotSpot
+) -> None:
     """An outline on the tilted surface: foreshortened along the direction to the disk's centre."""
     rng = np.random.default_rng(spot.seed)
     half = int(radius * 1.6) + 3

@@ -105,7 +105,9 @@ def io_light(scene: Scene, camera: Camera) -> tuple[Image, list[tuple[str, Plume
     return base, things
 
 
-def render(scene: Scene, camera: Camera, rng: np.random.Generator, frame_id: str, display: Display | None = None) -> Sample:
+def render(
+    scene: Scene, camera: Camera, rng: np.random.Generator, frame_id: str, display: Display | None = None
+) -> Sample:
     """Take the picture, and take note of what each object added to it."""
     base, things = io_light(scene, camera)
     quiet = camera.blur(base) + scene.veil + camera.pedestal
@@ -149,8 +151,15 @@ def true_limb(scene: Scene) -> Limb:
 def _known(scene: Scene, camera: Camera, frame_id: str, display: Display | None) -> dict[str, object]:
     view = View() if scene.geometry is None else view_of(scene.geometry)
     known: dict[str, object] = {
-        "unit": camera.unit, "id": frame_id, "observation": frame_id, "instrument": camera.instrument, "filter": camera.filter,
-        "wavelength_um": camera.wavelength_um, "noise": Noise(camera.read, camera.gain), "saturation": camera.saturation, "view": view,
+        "unit": camera.unit,
+        "id": frame_id,
+        "observation": frame_id,
+        "instrument": camera.instrument,
+        "filter": camera.filter,
+        "wavelength_um": camera.wavelength_um,
+        "noise": Noise(camera.read, camera.gain),
+        "saturation": camera.saturation,
+        "view": view,
         "target": view.target,
     }
     return known if display is None else known | {"unit": "luminance", "noise": Noise(), "saturation": 255.0}
@@ -159,11 +168,19 @@ def _known(scene: Scene, camera: Camera, frame_id: str, display: Display | None)
 def view_of(geometry: Geometry, error_px: tuple[float, float] = (0.0, 0.0)) -> View:
     """What a label would say, its predicted centre wrong by ``error_px``."""
     return View(
-        source="label", target="IO", range_km=geometry.range_km, ifov_rad=geometry.ifov_rad,
-        centre_x_px=geometry.centre_x_px + error_px[0], centre_y_px=geometry.centre_y_px + error_px[1], centre_sigma_px=30.0,
-        sub_spacecraft_lat_deg=geometry.sub_spacecraft[0], sub_spacecraft_lon_w_deg=geometry.sub_spacecraft[1],
-        sub_solar_lat_deg=geometry.sub_solar[0], sub_solar_lon_w_deg=geometry.sub_solar[1],
-        north_azimuth_deg=geometry.north_azimuth_deg, phase_deg=geometry.phase_deg,
+        source="label",
+        target="IO",
+        range_km=geometry.range_km,
+        ifov_rad=geometry.ifov_rad,
+        centre_x_px=geometry.centre_x_px + error_px[0],
+        centre_y_px=geometry.centre_y_px + error_px[1],
+        centre_sigma_px=30.0,
+        sub_spacecraft_lat_deg=geometry.sub_spacecraft[0],
+        sub_spacecraft_lon_w_deg=geometry.sub_spacecraft[1],
+        sub_solar_lat_deg=geometry.sub_solar[0],
+        sub_solar_lon_w_deg=geometry.sub_solar[1],
+        north_azimuth_deg=geometry.north_azimuth_deg,
+        phase_deg=geometry.phase_deg,
     )
 
 

@@ -59,27 +59,33 @@ def gradient(rng: np.random.Generator, shape: tuple[int, int], amount: float) ->
 
 
 def scattered(rng: np.random.Generator, image: Image, share: float) -> Image:
-    """Light that the optics spread far from where it belongs: a sum of broad Gaussians holding ``share`` of the light."""
+    """Light that the optics spread far from where it belongs: a sum of broad Gaussians, scaled by ``share``."""
     factor = 4 if min(image.shape) >= 64 else 1
     small = cv2.resize(image, (image.shape[1] // factor, image.shape[0] // factor), interpolation=cv2.INTER_AREA)
     halo = np.zeros_like(small)
     for width in (0.012, 0.04, 0.15):
-        halo += rng.uniform(0.1, 1) * cv2.GaussianBlur(small, (0, 0), max(width * max(small.shape), 0.6), borderType=cv2.BORDER_CONSTANT)
+        halo += rng.uniform(0.1, 1) * cv2.GaussianBlur(
+            small, (0, 0), max(width * max(small.shape), 0.6), borderType=cv2.BORDER_CONSTANT
+        )
     return share * cv2.resize(halo, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def ghost(rng: np.random.Generator, image: Image, share: float) -> Image:
     """A faint displaced and blurred copy of the picture."""
-    shift = np.float32([[1, 0, rng.uniform(-0.4, 0.4) * image.shape[1]], [0, 1, rng.uniform(-0.4, 0.4) * image.shape[0]]])
+    shift = np.float32(
+        [[1, 0, rng.uniform(-0.4, 0.4) * image.shape[1]], [0, 1, rng.uniform(-0.4, 0.4) * image.shape[0]]]
+    )
     return share * cv2.GaussianBlur(cv2.warpAffine(image, shift, image.shape[::-1]), (0, 0), rng.uniform(1, 8))
 
 
 def _sun(rng: np.random.Generator) -> NDArray[np.float64]:
-    sun = rng.normal(size=3) + [0, 0, 0.6]
+    sun = rng.normal(size=3) + np.array([0, 0, 0.6])
     return sun / np.linalg.norm(sun)
 
 
-def _ball(shape: tuple[int, int], centre: tuple[float, float], radius: float, brightness: float, sun: NDArray[np.float64]) -> Image:
+def _ball(
+    shape: tuple[int, int], centre: tuple[float, float], radius: float, brightness: float, sun: NDArray[np.float64]
+) -> Image:
     y, x = np.mgrid[: shape[0], : shape[1]]
     nx, ny = (x - centre[0]) / radius, (y - centre[1]) / radius
     distance = np.hypot(nx, ny)

@@ -51,7 +51,9 @@ def albedo_maps() -> NDArray[np.float32]:
 def drawn_surface(rng: np.random.Generator) -> NDArray[np.float32]:
     """A made-up surface in the same layout: mottled plains, bright frost, dark paterae with rims, red rings."""
     rows, columns = DRAWN_SHAPE
-    plains = sum(_mottle(rng, DRAWN_SHAPE, scale) * weight for scale, weight in ((64, 0.10), (24, 0.06), (8, 0.04), (2, 0.02)))
+    plains = sum(
+        _mottle(rng, DRAWN_SHAPE, scale) * weight for scale, weight in ((64, 0.10), (24, 0.06), (8, 0.04), (2, 0.02))
+    )
     bands = np.stack([0.45 + plains, 0.62 + plains, 0.70 + plains])
     latitude = np.linspace(90, -90, rows)[:, None]
     bands *= 1 - 0.35 * np.clip((np.abs(latitude) - 40) / 50, 0, 1)

@@ -45,7 +45,11 @@ class Band:
 
 
 def write_dataset(
-    out: Path, instrument: str, count: int, seed: int, config: Path | None = None,
+    out: Path,
+    instrument: str,
+    count: int,
+    seed: int,
+    config: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Write ``count`` simulated products and their truth.
@@ -70,7 +74,13 @@ def write_dataset(
     if (out / "dataset.lock").exists():
         raise InputError(out, "holds a dataset already", "name a new folder")
     recipe = _recipe(config)
-    made = {"generator": "io-detector simulate", "instrument": instrument, "count": count, "seed": seed, "recipe": asdict(recipe)}
+    made = {
+        "generator": "io-detector simulate",
+        "instrument": instrument,
+        "count": count,
+        "seed": seed,
+        "recipe": asdict(recipe),
+    }
     frames = 0
     with DatasetWriter(out, made) as dataset:
         for index in range(count):
@@ -100,9 +110,14 @@ def label(band: Band, frame: Frame) -> LabelledFrame:
     """The truth about a frame as reading gives it: a pixel that the reader does not know is not known."""
     mask, known = band.sample.mask(), frame.valid & band.sample.frame.valid
     return LabelledFrame(
-        band.frame_id, "", Mask(mask.planes & known, known), band.sample.limb,
+        band.frame_id,
+        "",
+        Mask(mask.planes & known, known),
+        band.sample.limb,
         tuple(truth_of(str(n), thing, known) for n, thing in enumerate(band.sample.objects)),
-        observation=frame.observation, instrument=frame.instrument, filter=frame.filter,
+        observation=frame.observation,
+        instrument=frame.instrument,
+        filter=frame.filter,
     )
 
 
@@ -110,7 +125,10 @@ def truth_of(object_id: str, thing: TrueObject, known: np.ndarray) -> Truth:
     """A simulated object in the form of a label."""
     cause = thing.cause
     facts: dict[str, object] = {
-        "name": cause.name, "lat_deg": cause.lat_deg, "lon_e_deg": (-cause.lon_w_deg + 180) % 360 - 180, "snr_mf": thing.snr_mf,
+        "name": cause.name,
+        "lat_deg": cause.lat_deg,
+        "lon_e_deg": (-cause.lon_w_deg + 180) % 360 - 180,
+        "snr_mf": thing.snr_mf,
     }
     if isinstance(cause, Plume):
         facts |= {"height_km": cause.height_km, "peak_i_over_f": cause.peak, "family": cause.family}
@@ -128,18 +146,27 @@ def _moment(index: int) -> datetime:
 
 def _meta(scene: Scene, camera: Camera, rng: np.random.Generator, index: int, kind: str) -> archive.Meta:
     meta = archive.Meta(
-        start_time=_moment(index).isoformat(timespec="milliseconds"), filter=camera.filter, observation=f"SIM{kind.upper()}{index:06d}",
-        exposure_s=0.0073 / camera.saturation if kind == "jiram" else 0.1, interframe_delay_s=JUNOCAM_DELAY_S,
+        start_time=_moment(index).isoformat(timespec="milliseconds"),
+        filter=camera.filter,
+        observation=f"SIM{kind.upper()}{index:06d}",
+        exposure_s=0.0073 / camera.saturation if kind == "jiram" else 0.1,
+        interframe_delay_s=JUNOCAM_DELAY_S,
     )
     geometry = scene.geometry
     if geometry is None:
         return replace(meta, target="SKY")
     error = rng.normal(0, CENTRE_ERROR_PX, 2)
     return replace(
-        meta, range_km=geometry.range_km, sub_spacecraft_lat_deg=geometry.sub_spacecraft[0],
-        sub_spacecraft_lon_w_deg=geometry.sub_spacecraft[1], sub_solar_lat_deg=geometry.sub_solar[0],
-        sub_solar_lon_w_deg=geometry.sub_solar[1], north_azimuth_deg=geometry.north_azimuth_deg, phase_deg=geometry.phase_deg,
-        centre_x_px=geometry.centre_x_px + error[0], centre_y_px=geometry.centre_y_px + error[1],
+        meta,
+        range_km=geometry.range_km,
+        sub_spacecraft_lat_deg=geometry.sub_spacecraft[0],
+        sub_spacecraft_lon_w_deg=geometry.sub_spacecraft[1],
+        sub_solar_lat_deg=geometry.sub_solar[0],
+        sub_solar_lon_w_deg=geometry.sub_solar[1],
+        north_azimuth_deg=geometry.north_azimuth_deg,
+        phase_deg=geometry.phase_deg,
+        centre_x_px=geometry.centre_x_px + error[0],
+        centre_y_px=geometry.centre_y_px + error[1],
     )
 
 
@@ -157,7 +184,9 @@ def _write_ssi(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple[Pat
 
 def _write_junocam(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple[Path, list[Band]]:
     rng = np.random.default_rng([seed, index])
-    shapes = {colour: archive.junocam_shape(colour, JUNOCAM_FRAMES, JUNOCAM_DELAY_S) for colour in ("BLUE", "GREEN", "RED")}
+    shapes = {
+        colour: archive.junocam_shape(colour, JUNOCAM_FRAMES, JUNOCAM_DELAY_S) for colour in ("BLUE", "GREEN", "RED")
+    }
     shape = max(shapes.values())
     scene, camera = draw_exposure(replace(recipe, instrument="junocam", shape=shape, gaps=False), rng)
     name = f"JNCE_{_moment(index):%Y%j}_57C{seed % 100:02d}{index:05d}_V01"
@@ -165,7 +194,8 @@ def _write_junocam(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple
     for colour, wavelength, response in (("BLUE", 0.480, 0.7), ("GREEN", 0.554, 1.0), ("RED", 0.699, 1.1)):
         taken = replace(camera, filter=colour, wavelength_um=wavelength, bright=camera.bright * response)
         seen = replace(
-            scene, surface=replace(scene.surface, colour=float(np.clip((wavelength - 0.44) / 0.11, 0, 2))),
+            scene,
+            surface=replace(scene.surface, colour=float(np.clip((wavelength - 0.44) / 0.11, 0, 2))),
             plumes=tuple(replace(p, peak=p.peak * (0.554 / wavelength) ** 2) for p in scene.plumes),
         )
         sample = _cut_rows(render(seen, taken, rng, f"{name}_{colour}"), slice(0, shapes[colour][0]))
@@ -200,14 +230,18 @@ def _through(scene: Scene, camera: Camera, band: str) -> tuple[Camera, Scene]:
         here, there = (band_radiance(*JIRAM_BANDS_UM[b], spot.temperature_k) for b in (camera.filter, band))
         return replace(spot, peak=spot.peak * there / here)
 
-    return replace(camera, filter=band, wavelength_um=wavelength), replace(scene, hotspots=tuple(dimmed(s) for s in scene.hotspots))
+    return replace(camera, filter=band, wavelength_um=wavelength), replace(
+        scene, hotspots=tuple(dimmed(s) for s in scene.hotspots)
+    )
 
 
 def _write_picture(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple[Path, list[Band]]:
     """A framing camera's frame or a processed picture, as FITS."""
     sample = draw_sample(replace(recipe, instrument="picture", shape=SHAPES["picture"]), seed, index)
     name = f"picture-{seed}-{index:06d}"
-    meta = archive.Meta(start_time=_moment(index).isoformat(timespec="milliseconds"), filter="", target=sample.frame.target)
+    meta = archive.Meta(
+        start_time=_moment(index).isoformat(timespec="milliseconds"), filter="", target=sample.frame.target
+    )
     image = np.where(sample.frame.valid, sample.frame.image, np.nan)
     return archive.write_fits(folder, name, image, "unknown", meta), [Band(name, sample)]
 
@@ -220,7 +254,9 @@ def _cut_rows(sample: Sample, rows: slice) -> Sample:
 
 
 def _mirrored(sample: Sample) -> Sample:
-    frame = replace(sample.frame, image=np.ascontiguousarray(sample.frame.image[:, ::-1]), valid=sample.frame.valid[:, ::-1])
+    frame = replace(
+        sample.frame, image=np.ascontiguousarray(sample.frame.image[:, ::-1]), valid=sample.frame.valid[:, ::-1]
+    )
     limb = replace(sample.limb, x_px=frame.shape[1] - 1 - sample.limb.x_px) if sample.limb.trusted else sample.limb
     return Sample(frame, limb, tuple(replace(t, mask=t.mask[:, ::-1]) for t in sample.objects))
 
@@ -236,5 +272,8 @@ def _seen_limb(limb: Limb, shape: tuple[int, int]) -> Limb:
 
 
 WRITERS: dict[str, Callable[[Path, Recipe, int, int], tuple[Path, list[Band]]]] = {
-    "ssi": _write_ssi, "junocam": _write_junocam, "jiram": _write_jiram, "picture": _write_picture,
+    "ssi": _write_ssi,
+    "junocam": _write_junocam,
+    "jiram": _write_jiram,
+    "picture": _write_picture,
 }
