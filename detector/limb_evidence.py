@@ -296,14 +296,18 @@ def grain(seen: Profiles, chosen: NDArray[np.bool_], step: float) -> float:
 
 
 def verdict(e: Evidence) -> str:
-    """Why a circle is not a limb, or an empty string."""
+    """Why a circle is not a limb, or an empty string.
+
+    A small circle is found anywhere, so less doubt is allowed it; bright neighbours do not count there if it is sharp.
+    """
     least = LEAST_ARC_KNOWN_DEG if e.from_prior else float(np.clip(LEAST_ARC_PX / e.circle.r, LEAST_ARC_DEG, 170.0))
     if e.arc_deg < least:
         return f"only {e.arc_deg:.0f} degrees of a limb seen, {least:.0f} needed"
     if not e.radius_sigma_px < 0.04 * e.circle.r:
         return "the edge does not tell a circle from a line"
     worst = max(e.doubts, key=lambda name: e.doubts[name])
-    most = float(np.clip(0.7 + 0.03 * e.circle.r, 1.0, MOST_DOUBT))
-    if e.doubts[worst] > 1 or e.doubt > most:
+    beside = max(e.against_deg / max(60.0, e.arc_deg), 0.0) + max(e.crowding / 0.6, 0.0)
+    alone = e.doubt - beside if e.sharp else e.doubt
+    if e.doubts[worst] > 1 or e.doubt > MOST_DOUBT or alone > np.clip(0.7 + 0.03 * e.circle.r, 1.0, MOST_DOUBT):
         return worst
     return ""

@@ -51,29 +51,29 @@ class Camera:
 
     def blur(self, light: Image) -> Image:
         """The optics' core: keeps the flux."""
-        return (
-            cv2.GaussianBlur(light, (0, 0), self.psf_px, borderType=cv2.BORDER_REFLECT) if self.psf_px > 0.2 else light
-        )
+        if self.psf_px <= 0.2:
+            return light
+        blurred = cv2.GaussianBlur(light, (0, 0), self.psf_px, borderType=cv2.BORDER_REFLECT)
+        return np.asarray(blurred, np.float32)
 
     def sigma(self, signal: Image) -> Image:
         """1-sigma noise of pixels with this noise-free signal (pedestal included), rounding included."""
         shot = np.maximum(signal - self.pedestal, 0) / self.gain
-        return np.sqrt(self.read**2 + (0.6 * self.columns) ** 2 + shot + self.step**2 / 12).astype(np.float32)
+        return np.asarray(np.sqrt(self.read**2 + (0.6 * self.columns) ** 2 + shot + self.step**2 / 12), np.float32)
 
     def expose(self, signal: Image, rng: np.random.Generator) -> Image:
         """A noise-free signal -> what is read out: noise, hits, columns, saturation, rounding, compression."""
         shot = np.maximum(signal - self.pedestal, 0) / self.gain
-        counts = signal + rng.standard_normal(signal.shape, dtype=np.float32) * np.sqrt(self.read**2 + shot).astype(
-            np.float32
-        )
+        spread = np.asarray(np.sqrt(self.read**2 + shot), np.float32)
+        counts: Image = signal + rng.standard_normal(signal.shape, dtype=np.float32) * spread
         if self.columns > 0:
             counts[:, 1::2] += rng.normal(0, self.columns)
-            counts += rng.normal(0, 0.3 * self.columns, signal.shape[1]).astype(np.float32)
+            counts += np.asarray(rng.normal(0, 0.3 * self.columns, signal.shape[1]), np.float32)
         add_hits(counts, rng.poisson(self.hits * counts.size / 1e5), self.hit_level, rng)
         if self.block > 0:
             counts = cosine_blocks(counts, self.block)
         if self.step > 0:
-            counts = np.round(counts / self.step) * self.step
+            counts = np.asarray(np.round(counts / self.step) * self.step, np.float32)
         floor = 0.0 if self.unit == "DN" else -np.inf
         return np.clip(counts, floor, self.saturation).astype(np.float32)
 

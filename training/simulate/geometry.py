@@ -112,7 +112,7 @@ class Geometry:
         """x, y, radius in pixels of the circle closest to the limb (least squares)."""
         azimuth = np.linspace(0, 2 * np.pi, 360, endpoint=False)
         radius = self.limb_radius_px(azimuth)
-        x, y = 2 * np.mean(radius * np.sin(azimuth)), -2 * np.mean(radius * np.cos(azimuth))
+        x, y = float(2 * np.mean(radius * np.sin(azimuth))), float(-2 * np.mean(radius * np.cos(azimuth)))
         return self.centre_x_px + x, self.centre_y_px + y, float(radius.mean())
 
     def surface(self, x_px: Array, y_px: Array) -> tuple[Array, Array]:

@@ -115,7 +115,8 @@ def render(
     signal = quiet + sum((light for _, _, light in added), np.zeros(scene.shape, np.float32))
     counts = camera.expose(signal, rng)
     sigma = camera.sigma(np.minimum(signal, camera.saturation))
-    seen, response = np.minimum(signal, camera.saturation), np.float32(1)
+    seen = np.minimum(signal, camera.saturation)
+    response = np.ones(scene.shape, np.float32)
     if display is not None:
         counts, response = display.apply(counts), display.slope(seen)
         sigma = np.hypot(sigma * response, 0.29 + 0.2 * display.block).astype(np.float32)

@@ -72,9 +72,8 @@ def scattered(rng: np.random.Generator, image: Image, share: float) -> Image:
 
 def ghost(rng: np.random.Generator, image: Image, share: float) -> Image:
     """A faint displaced and blurred copy of the picture."""
-    shift = np.float32(
-        [[1, 0, rng.uniform(-0.4, 0.4) * image.shape[1]], [0, 1, rng.uniform(-0.4, 0.4) * image.shape[0]]]
-    )
+    dx, dy = rng.uniform(-0.4, 0.4, 2) * (image.shape[1], image.shape[0])
+    shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     return share * cv2.GaussianBlur(cv2.warpAffine(image, shift, image.shape[::-1]), (0, 0), rng.uniform(1, 8))
 
 
