@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,13 +45,17 @@ class Case:
         return {"frame": self.frame, "valid": self.valid, "limb": self.limb, "levels": self.levels}
 
 
-def export(network: IoNetwork, card: ModelCard, path: Path) -> ModelCard:
+def export(
+    network: IoNetwork, card: ModelCard, path: Path, complete: Callable[[Path], ModelCard] | None = None
+) -> ModelCard:
     """Write a network as one .onnx file with its card inside, and ``.sha256`` beside it.
 
     Args:
         network: trained and calibrated.
         card: is written into the file, with the measured parity filled in.
         path: the .onnx file; nothing is left there when the gate refuses.
+        complete: is given the file while it is still a trial and returns the card to write instead, with operating
+            points chosen by running that very file.
 
     Returns:
         the card as written.
@@ -60,11 +64,14 @@ def export(network: IoNetwork, card: ModelCard, path: Path) -> ModelCard:
         ModelError: onnxruntime's answers are not the network's.
 
     """
-    network = network.eval().cpu()
+    network = network.eval().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / "model.onnx"
         _convert(network, part)
+        if complete is not None:
+            _embed(part, card)
+            card = complete(part)
         card = card.model_copy(update={"parity": measure_parity(network, part, card)})
         if card.parity["largest_gap"] > MAX_GAP or card.parity["flipped_share"] > MAX_FLIPS:
             raise ModelError(
@@ -81,7 +88,7 @@ def export(network: IoNetwork, card: ModelCard, path: Path) -> ModelCard:
 
 
 def _convert(network: IoNetwork, path: Path) -> None:
-    case = next(parity_cases(1))
+    case = next(c for c in parity_cases(1) if len(c.frame) > 1)  # a batch of one would count as a constant
     example = tuple(torch.from_numpy(a) for a in case.arrays().values())
     batch, height, width = (
         torch.export.Dim(n, min=1, max=m) for n, m in (("batch", 64), ("height", 8192), ("width", 8192))

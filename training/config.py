@@ -21,6 +21,7 @@ class _Settings(BaseModel):
 class DataConfig(_Settings):
     """Simulated frames: ``count`` for training from ``seed``, ``validation_count`` from ``validation_seed``.
 
+    ``judging_frames`` more of the validation seed are drawn to choose the operating points when a run is exported.
     ``sides_px`` is the range of the frames' sides; ``cache`` the folder that keeps them between runs.
     """
 
@@ -28,6 +29,7 @@ class DataConfig(_Settings):
     count: int = 12000
     validation_seed: int = 900_001
     validation_count: int = 600
+    judging_frames: int = 240
     sides_px: tuple[int, int] = (192, 448)
     cache: Path = Path("cache")
     recipe: Recipe = Recipe()

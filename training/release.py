@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,7 +38,6 @@ SMALLEST_PX = {"plume": 4, "hotspot": 1}
 FALSE_ALARMS = {"screening": 0.5, "confident": 0.05}
 """False alarms a frame and class that each operating point may raise on validation frames."""
 HIGHEST_SEED = 0.995
-JUDGING_FRAMES = 240
 JUDGING_SEED_OFFSET = 50_000
 JUDGING_SHAPE = (416, 416)
 PIXELS_PER_BATCH = 4000
@@ -51,13 +49,12 @@ LIMITS = (
 )
 
 
-def export(run: Path, out: Path, frames: int = JUDGING_FRAMES) -> ModelCard:
+def export(run: Path, out: Path) -> ModelCard:
     """Turn a training run into a model file.
 
     Args:
         run: folder written by ``io-detector train``.
         out: the .onnx file; ``.sha256`` and the card as ``.md`` are written beside it.
-        frames: validation frames on which the operating points are chosen.
 
     Raises:
         InputError: ``run`` holds no checkpoint.
@@ -74,12 +71,12 @@ def export(run: Path, out: Path, frames: int = JUDGING_FRAMES) -> ModelCard:
         training=json.loads((run / "run.json").read_text()) | {"config": config.model_dump(mode="json")},
         limits=LIMITS,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / "trial.onnx"
-        export_network(network, card, trial)
-        points, measured = choose_points(Model.open(trial, device="cpu"), config.data.validation_seed, frames)
-    card = card.model_copy(update={"operating_points": points, "scores": {"validation": measured}})
-    card = export_network(network, card, out)
+
+    def with_points(trial: Path) -> ModelCard:
+        points, measured = choose_points(Model.open(trial, device="cpu"), config.data.validation_seed, config.data.judging_frames)
+        return card.model_copy(update={"operating_points": points, "scores": {"validation": measured}})
+
+    card = export_network(network, card, out, with_points)
     out.with_suffix(".md").write_text(render_card(card))
     return card
 

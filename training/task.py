@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning
@@ -16,6 +17,7 @@ from training.losses import segmentation_loss
 
 Batch = dict[str, dict[str, Tensor] | None]
 KINDS = ("limb_plume", "disk_plume", "hotspot")
+WARM_UP = 0.1
 
 
 class IoTask(lightning.LightningModule):
@@ -88,12 +90,19 @@ class IoTask(lightning.LightningModule):
         self._counts[kind] += tally.cpu()
 
     def configure_optimizers(self) -> Any:
-        """AdamW, one cycle over the whole run."""
+        """AdamW; the learning rate rises over the first tenth of the run and falls to nothing by its end."""
         o = self.config.optimiser
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
         steps = max(o.epochs * o.steps_per_epoch, 1)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, o.learning_rate, total_steps=steps + 1, pct_start=0.1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def one_cycle(progress: float) -> float:
+    """Share of the learning rate at a point of the run, 0..1: a straight rise to 0.1, a cosine down to 1, then 0."""
+    if progress < WARM_UP:
+        return 0.04 + 0.96 * progress / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * min((progress - WARM_UP) / (1 - WARM_UP), 1)))
 
 
 def moving_average(config: TrainConfig) -> WeightAveraging:

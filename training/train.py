@@ -61,7 +61,7 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
         callbacks=[moving_average(settings), best, stop],
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
-        logger=[CSVLogger(out, "", "log"), TensorBoardLogger(str(out), "", "tensorboard")],
+        logger=[CSVLogger(out, "log"), TensorBoardLogger(str(out), "", "tensorboard")],
         log_every_n_steps=20,
         enable_model_summary=False,
     )
