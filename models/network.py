@@ -42,6 +42,8 @@ class NetworkConfig:
         object.__setattr__(self, "disk_widths", tuple(self.disk_widths))
 
 
+RARE_LOGIT = -4.0
+"""Where training starts: objects cover a per cent or two of the pixels."""
 LIMB_CHANNELS = 6
 DISK_CHANNELS = 6
 
@@ -81,6 +83,7 @@ class UNet(nn.Module):
             self.up.append(Conv(previous + width, width, wrap))
             previous = width
         self.head = nn.Conv2d(previous, 4 * outputs, 1)
+        nn.init.constant_(self.head.bias, RARE_LOGIT)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> logits (B, outputs, H, W)."""

@@ -22,6 +22,7 @@ class DataConfig(_Settings):
     """Simulated frames: ``count`` for training from ``seed``, ``validation_count`` from ``validation_seed``.
 
     ``judging_frames`` more of the validation seed are drawn to choose the operating points when a run is exported.
+    ``with_object`` is the share of training samples drawn among the frames that hold what the branch looks for.
     ``sides_px`` is the range of the frames' sides; ``cache`` the folder that keeps them between runs.
     """
 
@@ -35,6 +36,7 @@ class DataConfig(_Settings):
     recipe: Recipe = Recipe()
     augment: Strength = Strength()
     disk_crop_px: int = 256
+    with_object: float = 0.65
     workers: int = 1
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from detector.frame import CLASSES
 from detector.levels import measure_levels
 from models.network import Unwrap
 from training.augment import Augmenter
@@ -60,6 +61,16 @@ class FrameCache:
             planes = np.unpackbits(held["planes"])[: np.prod(shape) * 5].reshape(*shape, 5)
             return Stored(held["image"], planes, held["circle"])
 
+    def holding(self, kind: str) -> NDArray[np.int64]:
+        """Indices of the frames with a pixel of a class in ``CLASSES``; noted beside the frames when all are there."""
+        noted = self.folder / f"holding-{self.count}.npy"
+        if not noted.is_file():
+            flags = [self.load(i).planes[..., 1:3].any((0, 1)) for i in range(self.count)]
+            with noted.with_suffix(".part").open("wb") as stream:
+                np.save(stream, np.array(flags))
+            noted.with_suffix(".part").replace(noted)
+        return np.flatnonzero(np.load(noted)[:, CLASSES.index(kind)])
+
     def build(self, workers: int, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Make the frames that are not there yet."""
         missing = [i for i in range(self.count) if not self.path(i).is_file()]
@@ -100,11 +111,14 @@ def store(frame: Stored, path: Path) -> None:
 
 
 class _Frames(Dataset[dict[str, Tensor]]):
-    """Frames of a cache in the order of a seeded shuffle, augmented while training."""
+    """Frames of a cache; while training drawn at random, those with an object more often, and augmented."""
+
+    kind: str
 
     def __init__(self, cache: FrameCache, config: TrainConfig, length: int, training: bool, salt: int) -> None:
         self.cache, self.config, self.length, self.training, self.salt = cache, config, length, training, salt
         self.epoch = 0
+        self.holding = cache.holding(self.kind) if training else np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return self.length
@@ -112,12 +126,18 @@ class _Frames(Dataset[dict[str, Tensor]]):
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         turn = self.epoch * self.length + position if self.training else position
         rng = np.random.default_rng([self.config.seed, self.salt, turn])
-        index = int(rng.integers(len(self.cache))) if self.training else position % len(self.cache)
+        index = self.draw(rng) if self.training else position % len(self.cache)
         frame = self.cache.load(index)
         if self.training:
             augment = Augmenter(self.config.data.augment, int(rng.integers(2**31)))
             frame = Stored(*augment(frame.image, frame.planes, frame.circle))
         return self.prepare(frame, rng)
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """A frame to train on."""
+        if len(self.holding) and rng.random() < self.config.data.with_object:
+            return int(rng.choice(self.holding))
+        return int(rng.integers(len(self.cache)))
 
     def prepare(self, frame: Stored, rng: np.random.Generator) -> dict[str, Tensor]:
         """What the branch wants to see."""
@@ -126,6 +146,8 @@ class _Frames(Dataset[dict[str, Tensor]]):
 
 class LimbStrips(_Frames):
     """Unwrapped limbs: strip, seen, target, ignored (1, A, T), levels (3,), radius ()."""
+
+    kind = "plume"
 
     def __init__(self, cache: FrameCache, config: TrainConfig, length: int, training: bool) -> None:
         super().__init__(cache, config, length, training, salt=1)
@@ -152,6 +174,8 @@ class LimbStrips(_Frames):
 
 class DiskCrops(_Frames):
     """Pieces of frames: frame, valid (1, S, S), target, ignored (2, S, S), levels (3,), limb (3,)."""
+
+    kind = "hotspot"
 
     def __init__(self, cache: FrameCache, config: TrainConfig, length: int, training: bool) -> None:
         super().__init__(cache, config, length, training, salt=2)

@@ -73,7 +73,8 @@ def export(run: Path, out: Path) -> ModelCard:
     )
 
     def with_points(trial: Path) -> ModelCard:
-        points, measured = choose_points(Model.open(trial, device="cpu"), config.data.validation_seed, config.data.judging_frames)
+        model, data = Model.open(trial, device="cpu"), config.data
+        points, measured = choose_points(model, data.validation_seed, data.judging_frames)
         return card.model_copy(update={"operating_points": points, "scores": {"validation": measured}})
 
     card = export_network(network, card, out, with_points)

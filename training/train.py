@@ -48,9 +48,8 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
     )
     (out / "config.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     (out / "run.json").write_text(json.dumps(provenance(settings, data), indent=1))
-    best = ModelCheckpoint(
-        out, filename=Path(BEST).stem, monitor="val_iou", mode="max", save_last=True, enable_version_counter=False
-    )
+    last = ModelCheckpoint(out, filename=Path(LAST).stem, enable_version_counter=False)
+    best = ModelCheckpoint(out, filename=Path(BEST).stem, monitor="val_iou", mode="max", enable_version_counter=False)
     stop = EarlyStopping("val_iou", mode="max", patience=settings.optimiser.patience)
     trainer = lightning.Trainer(
         accelerator=settings.accelerator,
@@ -58,15 +57,14 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.optimiser.epochs,
         gradient_clip_val=settings.optimiser.gradient_clip,
-        callbacks=[moving_average(settings), best, stop],
+        callbacks=[moving_average(settings), best, last, stop],
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         logger=[CSVLogger(out, "log"), TensorBoardLogger(str(out), "", "tensorboard")],
         log_every_n_steps=20,
         enable_model_summary=False,
     )
-    last = out / LAST
-    trainer.fit(IoTask(settings), data, ckpt_path=last if last.is_file() else None)
+    trainer.fit(IoTask(settings), data, ckpt_path=out / LAST if (out / LAST).is_file() else None)
     return out / BEST
 
 

@@ -1,4 +1,4 @@
-"""The whole road by the user's own commands: simulate, train, export, evaluate, detect. Real torch, real onnxruntime."""
+"""The whole road by the user's commands: simulate, train, export, evaluate, detect. Real torch and onnxruntime."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_the_disk_is_as_large_as_range_and_ifov_say() -> None:
 
 
 def test_the_limb_follows_the_three_axes() -> None:
-    """Seen along the shortest equatorial axis the limb is 1829.4 km wide; 1819.4 along the longest; 1815.7 to the pole."""
+    """Seen along the middle axis the limb is 1829.4 km wide, along the longest 1819.4; 1815.7 to the pole."""
     far = 1e8
     sideways = looking(range_km=far, sub_spacecraft=(0.0, 90.0), ifov_rad=1e-7)
     towards_jupiter = replace(sideways, sub_spacecraft=(0.0, 0.0))
