@@ -25,11 +25,15 @@ class Augmenter:
     """Turns, mirrors and roughens a frame together with its masks and its limb circle."""
 
     def __init__(self, strength: Strength, seed: int) -> None:
-        self._compose = A.Compose(
+        self._turn = A.Compose([A.D4(p=1)], keypoint_params=A.KeypointParams("xy", remove_invisible=False), seed=seed)
+        self._roughen = A.Compose(
             [
-                A.D4(p=1),
                 A.OneOf(
-                    [A.RandomGamma((60, 170)), A.RandomToneCurve(0.25), A.RandomBrightnessContrast(0, (-0.3, 0.4))],
+                    [
+                        A.RandomGamma((60, 170)),
+                        A.RandomToneCurve(0.25),
+                        A.RandomBrightnessContrast(0, (-0.3, 0.4)),
+                    ],
                     p=strength.tone,
                 ),
                 A.OneOf(
@@ -42,8 +46,7 @@ class Augmenter:
                     p=strength.texture,
                 ),
             ],
-            keypoint_params=A.KeypointParams("xy", remove_invisible=False),
-            seed=seed,
+            seed=seed + 1,
         )
 
     def __call__(
@@ -52,23 +55,26 @@ class Augmenter:
         """Change one frame.
 
         Args:
-            image: (H, W) float32 in any unit; tones are changed between its 0.1th and 99.9th percentile.
+            image: (H, W) float32 in any unit.
             planes: (H, W, K) uint8 masks; the first is validity. Gaps are filled with the median, lest they bleed.
             circle: (3,) x, y, radius; radius 0 = no limb.
 
         Returns:
-            the three, changed alike.
+            the three, changed alike. Tones and texture are changed between the frame's 0.1th and 99.9th percentile;
+            what lies beyond them, hot spots before all, is added back as it was.
 
         """
-        seen = planes[..., 0] > 0
+        centre = (float(circle[0]), float(circle[1]))
+        turned = self._turn(image=image, mask=planes, keypoints=[centre])
+        image, planes = turned["image"], np.ascontiguousarray(turned["mask"])
+        x, y = turned["keypoints"][0][:2]
+        return self.roughened(image, planes[..., 0] > 0), planes, np.array([x, y, circle[2]], np.float32)
+
+    def roughened(self, image: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """The frame (H, W) with other tones and texture."""
         low, middle, high = np.percentile(image[seen], [0.1, 50, 99.9]) if seen.any() else (0.0, 0.0, 1.0)
-        image = np.where(seen, image, np.float32(middle))
         span = max(float(high - low), 1e-6)
-        scaled = np.clip((image - low) / span, 0, 1).astype(np.float32)
-        changed = self._compose(image=scaled[..., None], mask=planes, keypoints=[(float(circle[0]), float(circle[1]))])
-        x, y = changed["keypoints"][0][:2]
-        return (
-            np.ascontiguousarray(changed["image"].reshape(changed["image"].shape[:2]) * span + low, dtype=np.float32),
-            np.ascontiguousarray(changed["mask"]),
-            np.array([x, y, circle[2]], np.float32),
-        )
+        scaled = (np.where(seen, image, np.float32(middle)) - low) / span
+        within = np.clip(scaled, 0, 1).astype(np.float32)
+        changed = self._roughen(image=within[..., None])["image"].reshape(image.shape)
+        return np.asarray((changed + (scaled - within)) * span + low, np.float32)
