@@ -85,11 +85,12 @@ class FrameStatus:
         frame_id: empty for a rejected product.
         path: the file as it was named.
         sha256: of the file.
-        status: ``ok``, ``partial`` (a good part was not observed) or ``rejected``.
-        reason: why it is not ``ok``; empty when it is.
+        status: ``ok``, ``partial`` (less than 90 % observed, or lines or framelets missing) or ``rejected``.
+        reason: what there is to say about it: why it is not ``ok``, another target than Io, what the reader assumed.
         instrument, filter, start_time_utc: as the label says.
         coverage: share of the frame's pixels that were observed, 0..1.
-        plumes, hotspots: how many were found.
+        plumes, hotspots: how many were found; NaN where none was looked for: in a rejected product, a frame without a
+            valid pixel, and, for plumes, a frame without a trusted limb.
         limb_source, disk_x_px, disk_y_px, disk_radius_px: the limb circle and where it is from.
         seconds: wall-clock time spent on the frame, reading left out.
 
@@ -104,8 +105,8 @@ class FrameStatus:
     filter: str = ""
     start_time_utc: str = ""
     coverage: float = number(4)
-    plumes: int = 0
-    hotspots: int = 0
+    plumes: float = number(0)
+    hotspots: float = number(0)
     limb_source: str = ""
     disk_x_px: float = number(2)
     disk_y_px: float = number(2)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from detector.card import Threshold
 from detector.catalogue import Catalogue, Detection
 from detector.errors import InputError
-from detector.frame import Frame
+from detector.frame import CLASSES, Frame
 from detector.limb import Limb, find_limb
 from detector.mask import Mask
 from detector.measure import measure
@@ -52,8 +52,8 @@ class Result:
 
     @property
     def mask(self) -> Mask:
-        """Which pixels are plume and which are hot spot; known where both probabilities are."""
-        return mask_of(self.regions, np.isfinite(self.scores[0]) & np.isfinite(self.scores[1]))
+        """Which pixels are plume and which are hot spot; known where at least one of the two was looked for."""
+        return mask_of(self.regions, np.asarray(np.isfinite(self.scores).any(axis=0)))
 
     @property
     def labels(self) -> NDArray[np.int32]:
@@ -64,6 +64,10 @@ class Result:
     def catalogue(self) -> Catalogue:
         """The detections with what decided them."""
         return Catalogue(self.detections, self.model, self.operating_point, dict(self.thresholds or {}))
+
+    def looked_for(self, kind: str) -> bool:
+        """Whether any pixel was judged for ``plume`` or ``hotspot``: no plume is looked for without a limb."""
+        return bool(np.isfinite(self.scores[CLASSES.index(kind)]).any())
 
     def count(self, kind: str) -> int:
         """How many ``plume`` or ``hotspot`` were found."""

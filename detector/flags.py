@@ -21,7 +21,7 @@ SHARP_SNR = 10.0
 
 
 class Doubt(Flag):
-    """The registry. TERMINATOR and OUT_OF_DISTRIBUTION are reserved: nothing measures them yet."""
+    """The registry. TERMINATOR is reserved: nothing measures it yet."""
 
     EDGE = auto()  # touches the frame's border: it may go on outside
     GAP = auto()  # touches pixels that were not observed
@@ -30,7 +30,7 @@ class Doubt(Flag):
     SINGLE_PIXEL = auto()
     TERMINATOR = auto()
     RADIATION_SUSPECT = auto()  # one sharp pixel, unlike a point source
-    OUT_OF_DISTRIBUTION = auto()
+    OUT_OF_DISTRIBUTION = auto()  # the label names another target than Io
 
     @property
     def text(self) -> str:
@@ -56,6 +56,7 @@ def doubts_of(frame: Frame, region: Region, excess: NDArray[np.float64], sigma: 
         Doubt.SMALL: region.area_px < SMALL_PX,
         Doubt.SINGLE_PIXEL: region.area_px == 1,
         Doubt.RADIATION_SUSPECT: _too_sharp(frame, region, excess, sigma),
+        Doubt.OUT_OF_DISTRIBUTION: not frame.may_show_io,
     }
     return Doubt(sum(doubt.value for doubt, found in tests.items() if found))
 

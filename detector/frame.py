@@ -71,10 +71,14 @@ class View:
 
     @property
     def io_radius_px(self) -> float:
-        """Radius of Io's limb in pixels, asin(R / range) / IFOV; NaN when the target is not Io or a term is unknown."""
+        """Radius of Io's limb in pixels, tan(asin(R / range)) / IFOV; NaN when it is not Io or a term is unknown.
+
+        A framing camera projects by the tangent, and IFOV is the angle of a pixel on its axis. The rows of a JunoCam
+        mosaic follow the spin angle instead: there the number holds along the lines.
+        """
         if self.target != "IO" or not (self.range_km > IO_RADIUS_KM and self.ifov_rad > 0):
             return math.nan
-        return math.asin(IO_RADIUS_KM / self.range_km) / self.ifov_rad
+        return math.tan(math.asin(IO_RADIUS_KM / self.range_km)) / self.ifov_rad
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class Frame:
         saturation: value at and above which a pixel is saturated; inf where not known.
         view: the predicted geometry.
         keywords: the source's own keywords, kept as text.
-        warnings: what the reader had to assume.
+        warnings: what the reader had to assume, and what did not come down.
+        dropped: lines or framelets that were asked for and did not come down; 0 where that is not known.
 
     """
 
@@ -121,6 +126,7 @@ class Frame:
     view: View = View()
     keywords: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    dropped: int = 0
 
     def __post_init__(self) -> None:
         if self.image.ndim != 2 or self.image.shape != self.valid.shape:
@@ -146,6 +152,17 @@ class Frame:
     def coverage(self) -> float:
         """Share of the frame's pixels that were observed, 0..1."""
         return float(self.valid.mean()) if self.valid.size else 0.0
+
+    @property
+    def may_show_io(self) -> bool:
+        """Whether Io is what the label names, or it names nothing."""
+        return self.target in ("", "IO")
+
+    def without(self, dropped: int, asked: int, what: str) -> Frame:
+        """The same frame, saying that ``dropped`` of the ``asked`` lines or framelets (``what``) did not come down."""
+        if not dropped:
+            return self
+        return replace(self, dropped=dropped).with_warning(f"{dropped} of {asked} {what} were not received")
 
     def with_warning(self, text: str) -> Frame:
         """The same frame with one more warning."""

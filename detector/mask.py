@@ -16,7 +16,8 @@ class Mask:
 
     Attributes:
         planes: (2, H, W) bool in the order of ``CLASSES``; False where not known.
-        known: (H, W) bool; False where nobody looked: neither a yes nor a no.
+        known: (H, W) bool; False where nobody looked: neither a yes nor a no. In a result it is True where at least
+            one class was looked for; which one, the probabilities say (without a limb there are no plumes to look for).
 
     """
 

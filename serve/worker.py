@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detector.catalogue import FrameStatus
+from detector.catalogue import Detection, FrameStatus
 from detector.detect import Detector, Result
 from detector.errors import InputError
-from detector.frame import sha256_of
+from detector.frame import Frame, sha256_of
 from detector.maskfile import mask_bytes
 from detector.products import Product
 from detector.quicklook import quicklook
 from detector.readers import read_frames
 from detector.session import Model
-from serve.atomic import write_whole
+from serve.atomic import Stamp, stamp_of, write_whole
 from serve.journal import Key, Outcome
 
-PARTIAL_COVERAGE = 0.5
+PARTIAL_COVERAGE = 0.9
 """A frame of which less than this share was observed is ``partial``."""
-GAP_WORDS = ("gap", "missing", "truncated", "incomplete", "cut short")
-"""A reader's warning with one of these words makes the frame ``partial``."""
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +54,10 @@ class Settings:
 
     def files_of(self, frame_id: str) -> list[Path]:
         """Return the files that a frame of this name leaves."""
-        wanted = {self.out / "masks" / f"{frame_id}.fits": self.masks,
-                  self.out / "quicklook" / f"{frame_id}.png": self.quicklooks}
+        wanted = {
+            self.out / "masks" / f"{frame_id}.fits": self.masks,
+            self.out / "quicklook" / f"{frame_id}.png": self.quicklooks,
+        }
         return [path for path, want in wanted.items() if want]
 
 
@@ -100,40 +100,42 @@ class Worker:
         frames = read_frames(task.product)
         if not frames:
             raise InputError(task.product.data, "holds no frame")
-        results = [self.detector(replace(frame, id=frame.id + task.suffix)) for frame in frames]
-        for result in results:
-            self._write(result)
-        return Outcome(
-            task.key,
-            "done",
-            task.suffix,
-            tuple(frame.id for frame in frames),
-            tuple(status_of(result, task.key.path) for result in results),
-            tuple(detection for result in results for detection in result.detections),
-        )
+        rows: list[FrameStatus] = []
+        detections: list[Detection] = []
+        files: list[Stamp] = []
+        for frame in frames:
+            result = self.detector(replace(frame, id=frame.id + task.suffix))
+            files += self._write(result)
+            rows.append(status_of(result, task.key.path))
+            detections += result.detections
+        ids = tuple(frame.id for frame in frames)
+        return Outcome(task.key, "done", task.suffix, ids, tuple(rows), tuple(detections), tuple(files))
 
-    def _write(self, result: Result) -> None:
+    def _write(self, result: Result) -> list[Stamp]:
+        """Write a frame's files and return their stamps."""
         writers = {".fits": mask_bytes, ".png": quicklook}
-        for path in self.settings.files_of(result.frame.id):
+        paths = self.settings.files_of(result.frame.id)
+        for path in paths:
             write_whole(path, writers[path.suffix](result))
+        return [stamp_of(path) for path in paths]
 
 
 def status_of(result: Result, path: str) -> FrameStatus:
     """Return the row of ``frames.csv`` of a frame that was worked on."""
     frame, limb = result.frame, result.limb
-    doubts = _doubts(frame.coverage, frame.warnings)
+    partial = frame.coverage < PARTIAL_COVERAGE or frame.dropped > 0
     return FrameStatus(
         frame_id=frame.id,
         path=path,
         sha256=frame.sha256,
-        status="partial" if doubts else "ok",
-        reason="; ".join(doubts),
+        status="partial" if partial else "ok",
+        reason="; ".join(_notes(frame)),
         instrument=frame.instrument,
         filter=frame.filter,
         start_time_utc=frame.start_time,
         coverage=frame.coverage,
-        plumes=result.count("plume"),
-        hotspots=result.count("hotspot"),
+        plumes=_found(result, "plume"),
+        hotspots=_found(result, "hotspot"),
         limb_source=limb.source,
         disk_x_px=limb.x_px,
         disk_y_px=limb.y_px,
@@ -152,9 +154,16 @@ def turned_away(task: Task, state: str, reason: str) -> Outcome:
     return Outcome(task.key, state, frames=(row,))
 
 
-def _doubts(coverage: float, warnings: Sequence[str]) -> list[str]:
-    few = [f"{100 * coverage:.1f} % of the frame observed"] if coverage < PARTIAL_COVERAGE else []
-    return few + [text for text in warnings if any(word in text.lower() for word in GAP_WORDS)]
+def _found(result: Result, kind: str) -> float:
+    """How many were found; NaN where none was looked for."""
+    return float(result.count(kind)) if result.looked_for(kind) else math.nan
+
+
+def _notes(frame: Frame) -> list[str]:
+    """Return what there is to say about a frame."""
+    few = [f"{100 * frame.coverage:.1f} % of the frame observed"] if frame.coverage < PARTIAL_COVERAGE else []
+    other = [] if frame.may_show_io else [f"target is {frame.target}, not Io"]
+    return [*few, *other, *frame.warnings]
 
 
 def _reason(error: InputError) -> str:

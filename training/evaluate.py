@@ -306,10 +306,14 @@ class Judged:
 
     def planes(self, point: str) -> Mask:
         """Draw what the model says at an operating point."""
-        return mask_of(self.regions[point], np.asarray(np.isfinite(self.scores).all(axis=0)))
+        return mask_of(self.regions[point], np.asarray(np.isfinite(self.scores).any(axis=0)))
 
     def _pixels(self) -> dict[str, dict[str, Tally]]:
-        """Pixels of both classes at both points; none where the labels only name stretches of limb."""
+        """Pixels of both classes at both points; none where the labels only name stretches of limb.
+
+        Where the truth is known, a pixel that the model did not look at counts as a "no": a limb that was not found, or
+        found in a wrong place, must not hide what it missed.
+        """
         if self.labelled is None or self.labelled.limb_intervals:
             return {}
         truth = self.labelled.mask

@@ -41,7 +41,8 @@ from detector.readers import read_frames
 
 DATASET_VERSION = 1
 FAINT_SNR = 5.0
-"""Below this signal-to-noise of a perfect matched filter, an object cannot be asked of any detector."""
+"""Below this signal-to-noise of a perfect matched filter, an object cannot be asked of any detector: it is left out of
+the training loss and stays in the evaluation."""
 SECTOR_TOP = 1.3
 """How far up a labelled stretch of limb reaches, in radii: 550 km, above the highest plume known (Pele, 460 km)."""
 
@@ -545,7 +546,7 @@ def _check_categories(path: Path, categories: list[dict]) -> None:
     named = {entry["id"]: entry["name"] for entry in categories}
     wanted = dict(enumerate(CLASSES, 1))
     if named != wanted:
-        raise InputError(path, f"categories are {named}, expected {wanted}", "use `io-detector labels import`")
+        raise InputError(path, f"categories are {named}, expected {wanted}", "renumber the category ids")
 
 
 def _grouped(entries: Iterable[dict], key: Callable[[dict], str]) -> dict[str, list[dict]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from training.task import KINDS, IoTask
 from training.train import BEST, LAST
 
 log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
 
 GROW = {"plume": 0.35, "hotspot": 0.35}
 SMALLEST_PX = {"plume": 4, "hotspot": 1}
@@ -49,12 +51,14 @@ LIMITS = (
 )
 
 
-def export(run: Path, out: Path) -> ModelCard:
+def export(run: Path, out: Path, progress: Progress = lambda done, total: None) -> ModelCard:
     """Turn a training run into a model file.
 
     Args:
         run: folder written by ``io-detector train``.
         out: the .onnx file; ``.sha256`` and the card as ``.md`` are written beside it.
+        progress: is told frames done and all: of the validation frames that must be drawn again, if any, and then of
+            those that the operating points are chosen on.
 
     Raises:
         InputError: ``run`` holds no checkpoint.
@@ -62,19 +66,20 @@ def export(run: Path, out: Path) -> ModelCard:
 
     """
     config, network = load_run(run)
-    calibration = calibrate(network, config)
+    made = json.loads((run / "run.json").read_text())
+    calibration = calibrate(network, config, progress)
     card = ModelCard(
         name=config.name,
         version=config.version,
         operating_points=provisional_points(),
         calibration=calibration,
-        training=json.loads((run / "run.json").read_text()) | {"config": config.model_dump(mode="json")},
+        training=made | {"config": config.model_dump(mode="json", exclude={"data": {"cache"}})},
         limits=LIMITS,
     )
 
     def with_points(trial: Path) -> ModelCard:
         model, data = Model.open(trial, device="cpu"), config.data
-        points, measured = choose_points(model, data.validation_seed, data.judging_frames)
+        points, measured = choose_points(model, data.validation_seed, data.judging_frames, progress)
         return card.model_copy(update={"operating_points": points, "scores": {"validation": measured}})
 
     card = export_network(network, card, out, with_points)
@@ -97,13 +102,15 @@ def load_run(run: Path) -> tuple[TrainConfig, IoNetwork]:
 # -- calibration ----------------------------------------------------------------------------------------------------
 
 
-def calibrate(network: IoNetwork, config: TrainConfig) -> dict[str, object]:
+def calibrate(
+    network: IoNetwork, config: TrainConfig, progress: Progress = lambda done, total: None
+) -> dict[str, object]:
     """Fit probability = sigmoid(slope x logit + offset) for each kind of mask on validation pixels (Platt 1999).
 
     The numbers are put into the network, and so into the exported file.
     """
     data = IoData(config)
-    data.prepare_data()
+    data.validation.build(os.cpu_count() or 1, progress)
     fitted: dict[str, object] = {"method": "Platt scaling of pixel logits on simulated validation frames"}
     for kind, (logits, truth) in enumerate(_validation_pixels(network, data)):
         if truth.min() == truth.max():
@@ -161,7 +168,7 @@ def provisional_points() -> dict[str, dict[str, Threshold]]:
 
 
 def choose_points(
-    model: Model, seed: int, frames: int, progress: Callable[[int, int], None] = lambda done, total: None
+    model: Model, seed: int, frames: int, progress: Progress = lambda done, total: None
 ) -> tuple[dict[str, dict[str, Threshold]], dict[str, object]]:
     """Choose the seeds that keep false alarms under ``FALSE_ALARMS`` on validation frames, limb finding included.
 
@@ -194,7 +201,8 @@ def lowest_seed(candidates: list[Candidate], false_alarms: float, least: float) 
     allowed = int(false_alarms)
     if len(false) <= allowed:
         return least
-    return float(np.clip(np.nextafter(np.float32(false[allowed]), np.float32(1)), least, HIGHEST_SEED))
+    above = float(np.nextafter(np.float32(false[allowed]), np.float32(1)))
+    return min(max(above, least), HIGHEST_SEED)
 
 
 def judging_samples(seed: int, count: int) -> Iterator[Sample]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import platform
@@ -19,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from training.config import TrainConfig, load_config
 from training.data import IoData
+from training.simulate.source import source_digests
 from training.task import IoTask, moving_average
 
 log = logging.getLogger(__name__)
@@ -70,22 +70,27 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
 
 def provenance(settings: TrainConfig, data: IoData) -> dict[str, Any]:
     """What a reader needs to repeat the run: commit, versions, machine, hashes of what the frames were drawn from."""
-    folder = Path(__file__).parent
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    simulator = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((folder / "simulate").glob("*.py")))).hexdigest()
     return {
-        "commit": commit or "unknown",
+        "commit": commit(Path(__file__).parent),
         "versions": {name: version(name) for name in ("torch", "lightning", "albumentations", "numpy")},
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name()
         if torch.cuda.is_available()
         else platform.processor() or platform.machine(),
-        "frames": {"training": data.frames.digest, "validation": data.validation.digest, "simulator_sha256": simulator},
+        "frames": {"training": data.frames.digest, "validation": data.validation.digest, **source_digests()},
         "seeds": {
             "training": settings.data.seed,
             "validation": settings.data.validation_seed,
             "weights": settings.seed,
         },
     }
+
+
+def commit(folder: Path) -> str:
+    """The commit of a working tree, ``-dirty`` where a tracked file was changed; ``unknown`` without git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"

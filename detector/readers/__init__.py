@@ -6,15 +6,16 @@ beside it. Everything that can be wrong with a file is an ``InputError`` that na
 ======================  ==========================================================
 Galileo SSI             detached PDS label, or the VICAR label alone (``ssi``)
 JunoCam                 EDR and RDR, raw PNG with metadata (``junocam``)
-JIRAM imager            PDS3 or PDS4 label (``jiram``)
+JIRAM imager            PDS3 label, or a PDS4 label that names JIRAM (``jiram``)
 FITS                    LORRI, SRU, any image (``fits``)
 ISIS cubes, pictures    ``raster``
-other VICAR, PDS3       ``vicar``, ``pds3``; what those do not read is left to pdr
+other VICAR, PDS3       ``vicar``, ``pds3``; what those do not read, and other PDS4, is left to pdr
 ======================  ==========================================================
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from detector.errors import InputError
 from detector.frame import Frame, sha256_of
 from detector.products import Product, product_of
 from detector.readers import jiram, junocam, pds3, raster, ssi, vicar
-from detector.readers.foreign import decoding
+from detector.readers.foreign import decoding, reading
 from detector.readers.layout import check_size
 from detector.readers.names import frame_id, target_name
 from detector.readers.pds3 import Label
@@ -45,6 +46,8 @@ def read_frames(product: Product | Path) -> list[Frame]:
 
     """
     found = product if isinstance(product, Product) else product_of(Path(product))
+    if found.problem:
+        raise InputError(found.data, found.problem)
     head = _head(found.data)
     if head.startswith(b"SIMPLE  ="):
         from detector.readers import fits  # astropy takes a while to import, most frames are not FITS
@@ -53,12 +56,17 @@ def read_frames(product: Product | Path) -> list[Frame]:
     driver = raster.driver_of(head)
     if driver:
         return _read_raster(found, driver)
-    if found.label is not None:
-        return _read_labelled(found.data, found.label)
+    by_xml = found.label is not None and found.label.suffix.lower() == ".xml"
+    if found.label is not None and by_xml and jiram.is_named_in(found.label):
+        return jiram.read_with_xml(found.data, found.label)
+    if found.label is not None and not by_xml:
+        return _read_by_label(found.data, pds3.read_label(found.label), found.label)
     if head.startswith(b"LBLSIZE"):
         return _read_vicar(found.data)
     if head.startswith((b"CCSD", b"PDS_VERSION_ID", b"RECORD_TYPE", b"ODL_VERSION_ID")):
         return _read_by_label(found.data, pds3.read_label(found.data), found.data)
+    if found.label is not None:
+        return _read_pds4(found.data, found.label)
     raise InputError(
         found.data,
         f"begins with {head[:16]!r}; expected FITS, VICAR, an ISIS cube, a PDS label or a picture",
@@ -88,11 +96,8 @@ def read_frame(path: Product | Path, filter: str | None = None) -> Frame:
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error}", "check the path and the permissions") from error
+    with reading(path, "check the path and the permissions"), path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
     if not head:
         raise InputError(path, "is empty (0 bytes)", "fetch it again")
     return head
@@ -106,10 +111,18 @@ def _read_raster(product: Product, driver: str) -> list[Frame]:
     return raster.read(product.data, driver)
 
 
-def _read_labelled(data: Path, label: Path) -> list[Frame]:
-    if label.suffix.lower() == ".xml":
-        return jiram.read_with_xml(data, label)
-    return _read_by_label(data, pds3.read_label(label), label)
+def _read_pds4(data: Path, xml: Path) -> list[Frame]:
+    """Read what only a PDS4 label describes, as plain frames."""
+    values = jiram.xml_values(xml)
+    known = {
+        "observation": frame_id(data.stem),
+        "start_time": values.get("start_date_time", ""),
+        "target": target_name(values.get("Target_Identification.name", "")),
+        "source": data,
+        "sha256": sha256_of(data),
+        "keywords": values,
+    }
+    return _one_a_plane(data, _planes_of_pdr(xml), known)
 
 
 def _read_by_label(data: Path, label: Label, label_path: Path) -> list[Frame]:
@@ -130,11 +143,12 @@ def _read_by_label(data: Path, label: Label, label_path: Path) -> list[Frame]:
 
 def _planes_of_pdr(label_path: Path) -> NDArray[np.generic]:
     """Give the image of a product that pdr knows, (planes, rows, columns)."""
-    with decoding(label_path, "a PDS product"):
+    with decoding(label_path, "a PDS product", Exception):  # pdr has exceptions of many kinds, some of its own
         import pdr  # pandas comes with it: half a second that few files need
 
         product = pdr.read(str(label_path))
-        arrays = (product[key] for key in product.keys() if "IMAGE" in key.upper() or "QUBE" in key.upper())  # noqa: SIM118
+        named = [key for key in product.keys() if re.search("IMAGE|QUBE|ARRAY", key.upper())]  # noqa: SIM118
+        arrays = (product[key] for key in named)
         image = next((array for array in arrays if isinstance(array, np.ndarray) and array.ndim in {2, 3}), None)
         if image is None or image.dtype.kind not in "uif":
             raise InputError(label_path, "holds no image that can be read", "convert it to FITS")

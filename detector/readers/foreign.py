@@ -1,7 +1,12 @@
-"""A fence around the libraries that decode for us: whatever they raise becomes an InputError that names the file."""
+"""Fences around files and the libraries that decode them: what they raise becomes an InputError that names the file.
+
+An InputError is a verdict on the file. What says nothing about the file passes as it is, so that it can be tried again:
+a lack of memory, and a disk or a network that fails at the moment.
+"""
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +23,33 @@ FAILURES = (
     AttributeError,
     ArithmeticError,
     RuntimeError,
-    MemoryError,
     EOFError,
     struct.error,
     SyntaxError,
     AssertionError,
 )
+PASSING = frozenset(
+    {errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT}
+    | {errno.ESTALE, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET, errno.EHOSTUNREACH}
+)
+"""Errors of the machine, not of the file."""
+
+
+@contextmanager
+def reading(source: Path, remedy: str = "") -> Iterator[None]:
+    """Turn a failure to open or read ``source`` into an InputError.
+
+    Raises:
+        InputError: the file is not there, or may not be read.
+        OSError: of the machine (PASSING).
+
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
+        raise InputError(source, f"cannot be read: {error}", remedy) from error
 
 
 @contextmanager
@@ -32,12 +58,15 @@ def decoding(source: Path, what: str, *more: type[Exception]) -> Iterator[None]:
 
     Raises:
         InputError: with the library's own words.
+        OSError: of the machine (PASSING).
 
     """
     failures: tuple[type[Exception], ...] = (*FAILURES, *more)
     try:
         yield
     except failures as error:
+        if isinstance(error, (InputError, MemoryError)) or (isinstance(error, OSError) and error.errno in PASSING):
+            raise
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InputError(
             source, f"cannot be decoded as {what} ({words})", "the file is damaged: fetch it again"

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from detector.errors import InputError
 from detector.frame import Frame, View, sha256_of
 from detector.instruments import JIRAM, jiram_saturation
+from detector.readers.foreign import reading
 from detector.readers.layout import Layout
 from detector.readers.names import frame_id, target_name
 from detector.readers.pds3 import Label, as_number, image_layout
@@ -72,6 +73,17 @@ def read_with_xml(data: Path, xml: Path) -> list[Frame]:
 
     """
     return _frames(data, _facts_of_xml(data, xml))
+
+
+def is_named_in(xml: Path) -> bool:
+    """Whether a PDS4 label names JIRAM anywhere.
+
+    Raises:
+        InputError: for a file that cannot be read.
+
+    """
+    with reading(xml), xml.open("rb") as stream:
+        return b"JIRAM" in stream.read(MAX_XML_BYTES).upper()
 
 
 def prove_byte_order(samples: NDArray[np.generic]) -> tuple[NDArray[np.float32], str]:
@@ -133,7 +145,7 @@ def _facts_of_label(label: Label, data: Path) -> _Facts:
 
 
 def _facts_of_xml(data: Path, xml: Path) -> _Facts:
-    values = _xml_values(xml)
+    values = xml_values(xml)
 
     def number(tag: str) -> float:
         return as_number(values.get(tag, ""))
@@ -165,14 +177,20 @@ def _facts_of_xml(data: Path, xml: Path) -> _Facts:
     )
 
 
-def _xml_values(xml: Path) -> dict[str, str]:
-    """Text of each element by its name, and by parent and name, axes by their own names; the first wins."""
+def xml_values(xml: Path) -> dict[str, str]:
+    """Text of each element by its name, and by parent and name, axes by their own names; the first wins.
+
+    Raises:
+        InputError: for a file that cannot be read or is no XML, or that declares entities.
+
+    """
     try:
-        text = xml.read_bytes()[:MAX_XML_BYTES]
+        with reading(xml):
+            text = xml.read_bytes()[:MAX_XML_BYTES]
         if re.search(rb"<!\s*(?:DOCTYPE|ENTITY)", text):
             raise InputError(xml, "declares entities; expected a plain PDS4 label", "fetch the label again")
         root = ElementTree.fromstring(text)
-    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(xml, f"is no readable XML: {error}", "fetch the label again") from error
     values: dict[str, str] = {}
     for parent in root.iter():
@@ -206,8 +224,8 @@ def _frames(data: Path, facts: _Facts) -> list[Frame]:
     warnings = (*notes, *more, *which)
     digest = sha256_of(data)
     halves = {band: samples[i * HALF_ROWS : (i + 1) * HALF_ROWS] for i, band in enumerate(bands)}
-    frames = [_frame(data, half, band, facts, unit) for band, half in halves.items()]
-    return [replace(frame, sha256=digest, warnings=warnings) for frame in frames]
+    frames = [_frame(data, half, band, facts, unit, warnings) for band, half in halves.items()]
+    return [replace(frame, sha256=digest) for frame in frames]
 
 
 def _order_name(order: str) -> str:
@@ -232,9 +250,11 @@ def _bands(rows: int, mode: str, data: Path) -> tuple[tuple[str, ...], list[str]
     return ("M",), [] if "_I2" in mode else [f"mode {mode or 'not known'} of a half frame: taken as the M band"]
 
 
-def _frame(data: Path, values: NDArray[np.generic], band: str, facts: _Facts, unit: str) -> Frame:
+def _frame(
+    data: Path, values: NDArray[np.generic], band: str, facts: _Facts, unit: str, notes: tuple[str, ...]
+) -> Frame:
     fill = np.asarray(values, np.float64) <= FILL
-    return Frame.of(
+    frame = Frame.of(
         values,
         ~fill,
         unit=unit,
@@ -250,4 +270,6 @@ def _frame(data: Path, values: NDArray[np.generic], band: str, facts: _Facts, un
         saturation=jiram_saturation(facts.exposure_s, band, unit) if unit != "DN" else math.inf,
         view=replace(facts.view, phase_deg=facts.phase_deg[band]),
         keywords=facts.keywords,
+        warnings=notes,
     )
+    return frame.without(int(fill.all(axis=1).sum()), len(fill), "lines")

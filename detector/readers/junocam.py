@@ -46,6 +46,7 @@ from detector.instruments import (
     JUNOCAM_USUAL_DELAY_S,
     junocam_linear,
 )
+from detector.readers.foreign import reading
 from detector.readers.names import frame_id, target_name
 from detector.readers.pds3 import Label, Value, read_image
 
@@ -79,8 +80,9 @@ def label_of_metadata(path: Path) -> Label:
 
     """
     try:
-        document = json.loads(path.read_bytes()[:MAX_JSON_BYTES])
-    except (OSError, ValueError, RecursionError) as error:
+        with reading(path):
+            document = json.loads(path.read_bytes()[:MAX_JSON_BYTES])
+    except (ValueError, RecursionError) as error:
         raise InputError(path, f"is no readable JSON: {error}", "fetch the metadata again") from error
     if not isinstance(document, dict):
         raise InputError(
@@ -260,11 +262,12 @@ def _frame(strip: _Strip, band: int) -> Frame:
     filter_name, stem = strip.filters[band], re.sub(r"-raw$", "", strip.source.stem, flags=re.IGNORECASE)
     framelets = split_framelets(strip.pixels, len(strip.filters), strip.source)[:, band]
     step, notes = _step(strip, filter_name)
-    valid = _valid(framelets, step)
+    sent = np.asarray(framelets.any(axis=(1, 2)))
+    valid = _valid(sent, step)
     rows = framelet_rows(len(framelets), len(strip.filters), band, step)
     label = strip.label
     exposure = label.number("EXPOSURE_DURATION")
-    return Frame.of(
+    frame = Frame.of(
         strip.pixels[rows],
         valid,
         unit="DN",
@@ -283,12 +286,12 @@ def _frame(strip: _Strip, band: int) -> Frame:
         keywords={**label.keywords, "framelets": str(len(framelets)), "framelet_step_px": f"{step:.3f}"},
         warnings=(*strip.warnings, *notes),
     )
+    return frame.without(int((~sent).sum()), len(sent), "framelets")
 
 
-def _valid(framelets: NDArray[np.generic], step: float) -> NDArray[np.bool_]:
-    """(mosaic rows, 1648) which pixels of the mosaic were observed."""
-    frame, row = framelet_of_rows(len(framelets), step).T
-    sent = np.asarray(framelets.any(axis=(1, 2)))
+def _valid(sent: NDArray[np.bool_], step: float) -> NDArray[np.bool_]:
+    """(mosaic rows, 1648) which pixels of the mosaic were observed; ``sent`` says which framelets were downlinked."""
+    frame, row = framelet_of_rows(len(sent), step).T
     inside = (row >= JUNOCAM_BORDER["top"]) & (row < ROWS - JUNOCAM_BORDER["bottom"])
     column = np.arange(COLUMNS)
     lit = (column >= JUNOCAM_BORDER["left"]) & (column < COLUMNS - JUNOCAM_BORDER["right"])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import InputError
+from detector.readers.foreign import reading
 
 MAX_PIXELS = 400_000_000
 
@@ -70,7 +71,7 @@ class Layout:
         return samples.reshape(self.planes, self.rows, self.columns)
 
     def _bytes(self, source: Path, wanted: int) -> NDArray[np.uint8]:
-        try:
+        with reading(source):
             size = source.stat().st_size
             if size < self.offset + wanted - self.suffix:
                 raise InputError(
@@ -79,6 +80,4 @@ class Layout:
                     "the file is truncated, or the label is another product's: fetch both again",
                 )
             raw = np.fromfile(source, np.uint8, count=wanted, offset=self.offset)
-        except OSError as error:
-            raise InputError(source, f"cannot be read: {error}") from error
         return np.pad(raw, (0, wanted - raw.size))

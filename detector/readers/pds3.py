@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import InputError
+from detector.readers.foreign import reading
 from detector.readers.layout import Layout
 
 MAX_LABEL_BYTES = 1_000_000
@@ -125,11 +126,8 @@ def read_label(path: Path) -> Label:
         InputError: for a file that cannot be read or holds no statement.
 
     """
-    try:
-        with path.open("rb") as stream:
-            label = parse_label(stream.read(MAX_LABEL_BYTES))
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error}") from error
+    with reading(path), path.open("rb") as stream:
+        label = parse_label(stream.read(MAX_LABEL_BYTES))
     if not label.entries:
         raise InputError(path, "holds no PDS3 statement (KEYWORD = value)", "check that it is a label")
     return label

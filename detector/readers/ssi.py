@@ -174,11 +174,12 @@ def _frame(data: Path, dn: NDArray[np.generic], facts: _Facts, keywords: Mapping
         summed, notes = False, [*notes, "a 2x2 summed frame by its label, but with signal outside 400x400: kept whole"]
     if summed:
         dn, seen = dn[:400, :400], seen[:400, :400]
-    dropped = np.where(seen, dn, 0).max(axis=1, initial=0) == 0
+    asked = seen.any(axis=1)
+    dropped = asked & (np.where(seen, dn, 0).max(axis=1, initial=0) == 0)
     if facts.mosaic:
         notes.append("on-chip mosaic: several exposures share the frame, the disk may stand in it more than once")
     view, more = _view(facts, summed)
-    return Frame.of(
+    frame = Frame.of(
         dn,
         seen & ~dropped[:, None],
         unit="DN",
@@ -198,6 +199,7 @@ def _frame(data: Path, dn: NDArray[np.generic], facts: _Facts, keywords: Mapping
         keywords=keywords,
         warnings=(*notes, *more),
     )
+    return frame.without(int(dropped.sum()), int(asked.sum()), "lines")
 
 
 def _inside_window(shape: tuple[int, ...], window: tuple[float, ...]) -> tuple[NDArray[np.bool_], list[str]]:

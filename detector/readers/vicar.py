@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import InputError
+from detector.readers.foreign import reading
 from detector.readers.layout import Layout
 from detector.readers.pds3 import as_number
 
@@ -37,7 +38,7 @@ def read_pairs(path: Path) -> dict[str, str]:
 
     """
     try:
-        with path.open("rb") as stream:
+        with reading(path), path.open("rb") as stream:
             size = re.match(rb"LBLSIZE\s*=\s*(\d{1,7})\s", stream.read(32))
             if not size:
                 raise InputError(path, "does not begin with LBLSIZE=", "check that it is a VICAR file")
@@ -46,7 +47,7 @@ def read_pairs(path: Path) -> dict[str, str]:
             if pairs.get("EOL") == "1":
                 stream.seek(_end_of_pixels(pairs))
                 pairs = parse_pairs(stream.read(MAX_LABEL_BYTES).split(b"\0")[0].decode("latin-1")) | pairs
-    except (OSError, OverflowError) as error:
+    except OverflowError as error:
         raise InputError(path, f"cannot be read: {error}") from error
     return pairs
 

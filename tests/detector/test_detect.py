@@ -14,7 +14,7 @@ from brightness_model import write_model
 from made_frames import CENTRE, PLUME, RADIUS, SPOT, io_image
 
 from detector.detect import Detector, Result
-from detector.errors import InputError
+from detector.errors import InputError, ModelError
 from detector.frame import Frame
 from detector.maskfile import PROBABILITY_STEP, mask_bytes
 from detector.session import Model
@@ -49,7 +49,10 @@ def test_what_is_there_is_found_where_it_is(result: Result) -> None:
 
 
 def test_mask_and_labels_agree_with_the_detections(result: Result) -> None:
-    assert result.mask.known.sum() == 150 * 200
+    known = np.argwhere(result.mask.known)  # the disk and 1.32 radii of it to every side, a whole rectangle
+    assert known.min(axis=0) == pytest.approx([14, 34], abs=1)
+    assert known.max(axis=0) == pytest.approx([147, 167], abs=1)
+    assert len(known) == np.prod(np.ptp(known, axis=0) + 1)
     assert not result.mask.planes[:, 150:].any()
     for number, detection in enumerate(result.detections, start=1):
         assert (result.labels == number).sum() == detection.area_px
@@ -67,6 +70,38 @@ def test_a_frame_without_a_valid_pixel_is_no_error(model: Model) -> None:
     found = Detector(model)(Frame.of(np.zeros((40, 50), np.float32), np.zeros((40, 50), bool)))
     assert found.detections == ()
     assert not found.mask.known.any()
+
+
+def test_where_nobody_looked_is_not_a_no(model: Model) -> None:
+    wide = np.pad(io_image(), ((60, 200), (60, 200)), mode="wrap")
+    wide[:60], wide[220:], wide[:, :60], wide[:, 260:] = 10, 10, 10, 10
+    found = Detector(model)(Frame.of(wide))
+    inside = np.hypot(*(np.indices(wide.shape) - np.array([CENTRE[1] + 60, CENTRE[0] + 60])[:, None, None]))
+    assert found.mask.known[inside < 1.3 * RADIUS].all()
+    assert not found.mask.known[inside > 1.32 * RADIUS * 2**0.5 + 2].any()
+    assert np.array_equal(np.isfinite(found.scores[0]), np.isfinite(found.scores[1]))
+    assert found.looked_for("plume")
+    assert [detection.kind for detection in found.detections] == ["plume", "hotspot"]
+
+
+def test_without_a_limb_plumes_are_not_looked_for(model: Model) -> None:
+    image = np.random.default_rng(1).normal(10, 1, (60, 70)).astype(np.float32)
+    image[30:33, 40:43] += 200
+    found = Detector(model)(Frame.of(image))
+    assert not found.limb.trusted
+    assert np.isnan(found.scores[0]).all()
+    assert (found.looked_for("plume"), found.looked_for("hotspot")) == (False, True)
+    assert found.mask.known.all()
+    assert [detection.kind for detection in found.detections] == ["hotspot"]
+    with fits.open(io.BytesIO(mask_bytes(found))) as file:
+        assert np.array_equal(np.isnan(file["PROBABILITY"].data), np.isnan(found.scores))
+
+
+def test_an_empty_checksum_beside_the_model_is_named(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.onnx")
+    (tmp_path / "m.sha256").write_text("\n")
+    with pytest.raises(ModelError, match=r"m\.sha256 promises nothing"):
+        Model.open(path, "cpu", 1)
 
 
 def test_screening_finds_at_least_what_confident_finds(model: Model) -> None:

@@ -94,7 +94,7 @@ def test_shot_noise_counts_where_the_gain_is_known() -> None:
     assert row.peak_snr == pytest.approx(900 / math.sqrt(9 + 90), rel=1e-3)
 
 
-def flags_of(image: np.ndarray, where: np.ndarray, valid: np.ndarray | None = None, **known: float) -> set[str]:
+def flags_of(image: np.ndarray, where: np.ndarray, valid: np.ndarray | None = None, **known: object) -> set[str]:
     frame = Frame.of(image.astype(np.float32), valid, **known)
     (row,) = measure(frame, NO_LIMB, [region("hotspot", where)], "m@1")
     return set(filter(None, row.flags.split("|")))
@@ -114,6 +114,8 @@ def test_flags() -> None:
     assert flags_of(hot, (np.abs(X - 50) <= 1) & (Y == 50)) == {"SMALL"}
     one = (X == 50) & (Y == 50)
     assert flags_of(hot, one) == {"SMALL", "SINGLE_PIXEL"}
+    assert flags_of(hot, block, target="EUROPA") == {"OUT_OF_DISTRIBUTION"}
+    assert flags_of(hot, block, target="IO") == set()
     assert flags_of(SKY + 300 * one, one) == {"SMALL", "SINGLE_PIXEL", "RADIATION_SUSPECT"}
 
 
@@ -139,8 +141,14 @@ def test_detections_are_numbered_within_their_class() -> None:
     assert measure(Frame.of(SKY), NO_LIMB, [], "m@1") == ()
 
 
-VIEW = View("label", "IO", range_km=20_000.0, sub_spacecraft_lat_deg=20.0, sub_spacecraft_lon_w_deg=200.0,
-            north_azimuth_deg=250.0)
+VIEW = View(
+    "label",
+    "IO",
+    range_km=20_000.0,
+    sub_spacecraft_lat_deg=20.0,
+    sub_spacecraft_lon_w_deg=200.0,
+    north_azimuth_deg=250.0,
+)
 
 
 def seen_at(lat_deg: float, lon_w_deg: float, view: View, limb: Limb) -> tuple[float, float, float]:
@@ -167,8 +175,14 @@ def seen_at(lat_deg: float, lon_w_deg: float, view: View, limb: Limb) -> tuple[f
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-60, 80), st.floats(130, 270), st.floats(0, 359), st.floats(4000, 1e6))
 def test_a_place_is_found_back_from_its_pixel(lat: float, lon_w: float, north: float, range_km: float) -> None:
-    view = View("label", "IO", range_km=range_km, sub_spacecraft_lat_deg=20.0, sub_spacecraft_lon_w_deg=200.0,
-                north_azimuth_deg=north)
+    view = View(
+        "label",
+        "IO",
+        range_km=range_km,
+        sub_spacecraft_lat_deg=20.0,
+        sub_spacecraft_lon_w_deg=200.0,
+        north_azimuth_deg=north,
+    )
     x, y, cos_emission = seen_at(lat, lon_w, view, LIMB)
     if cos_emission > 0.1:
         found_lat, found_lon, sigma = place_on_io(x, y, LIMB, view)
@@ -179,8 +193,9 @@ def test_a_place_is_found_back_from_its_pixel(lat: float, lon_w: float, north: f
 
 def test_east_is_right_of_north() -> None:
     """North up: a place east of the sub-spacecraft point, so at a smaller west longitude, lies to the right."""
-    up = View("label", "IO", range_km=1e5, sub_spacecraft_lat_deg=0.0, sub_spacecraft_lon_w_deg=100.0,
-              north_azimuth_deg=270.0)
+    up = View(
+        "label", "IO", range_km=1e5, sub_spacecraft_lat_deg=0.0, sub_spacecraft_lon_w_deg=100.0, north_azimuth_deg=270.0
+    )
     lat, lon_w, _ = place_on_io(LIMB.x_px + 30, LIMB.y_px, LIMB, up)
     assert lat == pytest.approx(0, abs=1e-9)
     assert lon_w < 100

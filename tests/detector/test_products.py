@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.products import Product, find_products, product_of
+from detector.products import JOURNAL, Product, find_products, look_for, product_of
 
 
 def make(folder, *names, content=b"\1" * 40):
@@ -110,6 +110,32 @@ def test_globs_and_recursion(tmp_path):
 def test_nothing_is_an_empty_list(tmp_path):
     assert find_products([]) == []
     assert find_products([tmp_path / "none", tmp_path / "*.png", tmp_path]) == []
+
+
+def test_every_path_named_in_vain_says_why(tmp_path):
+    make(tmp_path, "good.png", "walked/notes.dat", "strange.bin")
+    label(tmp_path, "alone.LBL", "not_here.IMG")
+    (tmp_path / "empty").mkdir()
+    names = ("none", "empty", "strange.bin", "alone.LBL", "*.jpg", "good.png", "walked", "*.bin", "*.png")
+    found = {product.data.name: product.problem for product in look_for([tmp_path / name for name in names])}
+    reasons = {
+        "*.bin": "no frame matches", "*.jpg": "no frame matches", "alone.LBL": "label whose image", "good.png": "",
+        "empty": "without a frame", "walked": "without a frame", "none": "no such", "strange.bin": "not of a kind",
+    }  # fmt: skip
+    assert found.keys() == reasons.keys()
+    assert all(words in found[name] and bool(words) == bool(found[name]) for name, words in reasons.items())
+    assert look_for([tmp_path]) == find_products([tmp_path]) == [Product(None, tmp_path / "good.png")]
+
+
+def test_what_a_run_wrote_is_no_input(tmp_path):
+    make(tmp_path, "frames/a.png", "out/masks/a.fits", "out/quicklook/a.png", "out/below/b.png", "masks/c.fits")
+    (tmp_path / "out" / JOURNAL).touch()
+    assert [path for _, path in pairs(find_products([tmp_path]), tmp_path)] == [
+        "frames/a.png", "masks/c.fits", "out/below/b.png",
+    ]  # fmt: skip
+    assert find_products([tmp_path / "out/masks", tmp_path / "out/*/a.*"]) == []
+    (named,) = look_for([tmp_path / "out/masks/a.fits"])
+    assert "earlier run" in named.problem
 
 
 def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):

@@ -15,7 +15,8 @@ from detector.frame import Frame
 from detector.levels import measure_levels
 from detector.limb import Limb
 from detector.session import Model
-from models.export import MAX_GAP, export, parity_cases, render_card
+from detector.regions import Region
+from models.export import MAX_GAP, count_unmatched, export, measure_parity, parity_cases, render_card
 from models.network import IoNetwork, NetworkConfig
 
 SMALL = NetworkConfig(altitudes=48, azimuths=128, limb_widths=(4, 6, 8), disk_widths=(4, 6, 8))
@@ -43,6 +44,8 @@ def test_the_card_comes_back_with_the_measured_parity(exported: tuple[IoNetwork,
     assert card.name == "trial"
     assert 0 <= card.parity["largest_gap"] <= MAX_GAP
     assert card.parity["cases"] == len(list(parity_cases(2)))
+    assert card.parity["regions"] > 0
+    assert card.parity["unmatched_regions"] == 0
     assert "| confident | hotspot | 0.500 |" in render_card(card)
 
 
@@ -80,6 +83,54 @@ def test_a_file_that_disagrees_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="torch and onnxruntime disagree"):
         export(TwoFaced(SMALL), a_card(), tmp_path / "bad.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+class Blank(IoNetwork):
+    """Knows nothing at all."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(*inputs) * torch.nan
+
+
+class Contrary(IoNetwork):
+    """Says yes for no."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return 1 - super().forward(*inputs)
+
+
+def test_a_network_without_an_answer_is_refused(exported: tuple[IoNetwork, Path]) -> None:
+    with pytest.raises(ModelError, match="torch gives .* not finite"):
+        measure_parity(Blank(SMALL).eval(), exported[1], a_card())
+
+
+def test_other_answers_are_other_regions(exported: tuple[IoNetwork, Path]) -> None:
+    contrary = Contrary(SMALL).eval()
+    contrary.load_state_dict(exported[0].state_dict())
+    parity = measure_parity(contrary, exported[1], a_card())
+    assert parity["unmatched_regions"] > 0
+    assert parity["flipped_share"] > 0.1
+
+
+def region(kind: str, x0: int, columns: int) -> Region:
+    return Region(kind, 0.9, x0, 2, np.ones((1, columns), bool))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ([region("plume", 3, 8), region("hotspot", 14, 1)], 0),
+        ([region("plume", 4, 7), region("hotspot", 14, 1)], 0),  # a pixel of its edge less: 7 of 8 shared
+        ([region("plume", 7, 8), region("hotspot", 14, 1)], 2),  # 4 of 12 shared: another region
+        ([region("plume", 3, 4), region("plume", 8, 3), region("hotspot", 14, 1)], 3),  # in two, neither above half
+        ([region("hotspot", 3, 8), region("hotspot", 14, 1)], 2),  # the other class
+        ([], 2),
+    ],
+)
+def test_regions_without_a_counterpart_are_counted_on_both_sides(theirs: list[Region], expected: int) -> None:
+    ours = [region("plume", 3, 8), region("hotspot", 14, 1)]
+    assert count_unmatched(ours, theirs, (5, 20)) == expected
+    assert count_unmatched(theirs, ours, (5, 20)) == expected
 
 
 def test_a_damaged_or_foreign_file_is_refused(exported: tuple[IoNetwork, Path], tmp_path: Path) -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
+from made_frames import io_image
 
+from detector.detect import Detector, Result
 from detector.errors import InputError, ModelError
-from detector.products import find_products
+from detector.frame import Frame
+from detector.products import find_products, look_for
+from detector.session import Model
 from serve.batch import Report, run
-from serve.journal import Journal, Outcome
-from serve.worker import Settings
+from serve.journal import Journal, Key, Outcome
+from serve.worker import Settings, Task, Worker, status_of
 
 
 def batch(
@@ -46,7 +53,8 @@ def test_every_file_is_there(undisturbed: Path) -> None:
     stems = ["a", first[6:-5], second[6:-5], "c", "d"]
     assert names == sorted(
         ["catalogue.csv", "catalogue.geojson", "frames.csv"]
-        + [f"masks/{stem}.fits" for stem in stems] + [f"quicklook/{stem}.png" for stem in stems]
+        + [f"masks/{stem}.fits" for stem in stems]
+        + [f"quicklook/{stem}.png" for stem in stems]
     )
 
 
@@ -56,12 +64,12 @@ def test_tables_agree_with_each_other(undisturbed: Path, frames: Path) -> None:
     assert paths == ["a.fits", "again/b.fits", "b.fits", "broken.fits", "c.fits", "d.fits"]
     assert [row["status"] for row in rows] == ["ok", "ok", "ok", "rejected", "ok", "ok"]
     assert "FITS" in rows[3]["reason"]
-    assert [row["plumes"] for row in rows] == ["1", "1", "0", "0", "1", "1"]
-    assert [row["hotspots"] for row in rows] == ["1", "1", "1", "0", "0", "1"]
+    assert [row["plumes"] for row in rows] == ["1", "1", "0", "", "1", "1"]
+    assert [row["hotspots"] for row in rows] == ["1", "1", "1", "", "0", "1"]
     found = list(csv.DictReader((undisturbed / "catalogue.csv").open(newline="")))
     for row in rows:
         kinds = [detection["kind"] for detection in found if detection["frame_id"] == row["frame_id"]]
-        assert (kinds.count("plume"), kinds.count("hotspot")) == (int(row["plumes"]), int(row["hotspots"]))
+        assert (kinds.count("plume"), kinds.count("hotspot")) == (int(row["plumes"] or 0), int(row["hotspots"] or 0))
     assert len({detection["detection_id"] for detection in found}) == len(found) == 8
     order = [row["frame_id"] for row in rows]
     assert [order.index(d["frame_id"]) for d in found] == sorted(order.index(d["frame_id"]) for d in found)
@@ -95,6 +103,89 @@ def test_another_operating_point_is_another_result(
     out = shutil.copytree(undisturbed, tmp_path / "out")
     report = batch(frames / "a.fits", out, model_file, operating_point="screening", masks=False, quicklooks=False)
     assert (report.reused, report.catalogue.operating_point) == (0, "screening")
+    assert batch(frames / "a.fits", out, model_file).reused == 1  # nothing was written over
+
+
+def test_files_and_tables_are_of_one_run(frames: Path, model_file: Path, tmp_path: Path) -> None:
+    """There and back again: what another run has written over is done anew."""
+    for point, reused in (("confident", 0), ("screening", 0), ("confident", 0), ("confident", 1)):
+        report = batch(frames / "a.fits", tmp_path, model_file, operating_point=point)
+        assert (report.reused, fits.getheader(tmp_path / "masks/a.fits")["OPPOINT"]) == (reused, point)
+    for wanted, reused in (("b.fits", 0), ("again", 0), ("b.fits", 0), ("b.fits", 1)):
+        assert batch(frames / wanted, tmp_path, model_file).reused == reused
+
+
+def test_every_path_named_in_vain_has_a_row(frames: Path, model_file: Path, tmp_path: Path) -> None:
+    products = look_for([frames / "a.fits", frames / "none.fits", tmp_path])
+    report = run(products, Settings(tmp_path / "out", model=model_file, masks=False, quicklooks=False))
+    assert [(row.status, row.reason) for row in sorted(report.frames, key=lambda row: row.reason)] == [
+        ("ok", ""),
+        ("rejected", "a folder without a frame"),
+        ("rejected", "no such file or folder"),
+    ]
+
+
+def test_a_name_that_is_no_text_is_spelled_out(frames: Path, model_file: Path, tmp_path: Path) -> None:
+    named = tmp_path / "frames" / os.fsdecode(b"a\xff.fits")
+    named.parent.mkdir()
+    try:
+        shutil.copy(frames / "a.fits", named)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    for reused in (0, 1):
+        report = batch(named, tmp_path / "out", model_file)
+        assert (report.frames[0].path[-9:], report.reused) == ("/a\\xff.fits"[-9:], reused)
+    assert "a\\xff.fits" in (tmp_path / "out" / "frames.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that gives an input/output error")
+def test_a_failing_disk_is_no_verdict_on_the_file(model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.fits").symlink_to("/proc/self/mem")
+    for _ in range(2):
+        report = batch(tmp_path / "a.fits", tmp_path / "out", model_file)
+        assert (report.reused, report.frames[0].status) == (0, "rejected")
+        assert "Input/output error" in report.frames[0].reason
+
+
+def test_what_the_reader_noted_stands_in_the_row(
+    model_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = io_image()
+    fits.writeto(tmp_path / "a.fits", np.where(np.arange(160)[:, None] < 40, np.nan, image))
+    fits.writeto(tmp_path / "b.fits", image, fits.Header({"OBJECT": "Europa"}))
+    fits.writeto(tmp_path / "sky.fits", np.random.default_rng(0).normal(10, 1, (60, 70)).astype(np.float32))
+    report = batch(tmp_path, tmp_path / "out", model_file, masks=False, quicklooks=False)
+    cut, other, sky = report.frames
+    assert (cut.status, cut.reason) == ("partial", "75.0 % of the frame observed")
+    assert (other.status, other.reason) == ("ok", "target is EUROPA, not Io")
+    assert {row.flags for row in report.catalogue.rows if row.frame_id == "b"} == {"OUT_OF_DISTRIBUTION"}
+    assert (sky.limb_source, sky.hotspots) == ("none", 0)
+    assert math.isnan(sky.plumes)
+    assert [record.getMessage() for record in caplog.records] == [f"a: {cut.reason}", f"b: {other.reason}"]
+
+
+def test_dropped_lines_make_a_frame_partial(model_file: Path) -> None:
+    valid = np.ones((160, 200), bool)
+    valid[3] = False
+    frame = Frame.of(io_image(), valid).without(1, 160, "lines")
+    row = status_of(Detector(Model.open(model_file, "cpu", 1))(frame), "a")
+    assert (row.status, row.reason) == ("partial", "1 of 160 lines were not received")
+
+
+def test_a_frame_is_written_before_the_next_is_looked_at(model_file: Path, tmp_path: Path) -> None:
+    written: list[list[str]] = []
+
+    class Watched(Detector):
+        def __call__(self, frame: Frame) -> Result:
+            written.append(sorted(path.name for path in tmp_path.glob("out/*/*")))
+            return super().__call__(frame)
+
+    fits.writeto(tmp_path / "a.fits", np.stack([io_image(0), io_image(1)]))
+    settings = Settings(tmp_path / "out", model=model_file, quicklooks=False)
+    worker = Worker(settings, Watched(Model.open(model_file, "cpu", 1)))
+    outcome = worker(Task(find_products([tmp_path])[0], Key("a", "", "")))
+    assert written == [[], [f"{outcome.ids[0]}.fits"]]
+    assert [name for name, _, _ in outcome.files] == [f"masks/{frame_id}.fits" for frame_id in outcome.ids]
 
 
 def test_names_are_shared_only_while_both_are_asked_for(frames: Path, model_file: Path, tmp_path: Path) -> None:
@@ -153,11 +244,31 @@ def test_an_output_folder_below_the_input_is_not_input(frames: Path, model_file:
     for _ in range(2):
         report = batch(copy, copy / "out", model_file)
         assert [row.frame_id for row in report.frames] == ["a"]
+    report = batch(tmp_path, tmp_path / "other", model_file)
+    assert [row.path for row in report.frames] == [(copy / "a.fits").as_posix()]
 
 
 def test_two_runs_do_not_share_a_folder(frames: Path, model_file: Path, tmp_path: Path) -> None:
-    with Journal(tmp_path), pytest.raises(InputError, match="another run"):
-        batch(frames, tmp_path, model_file)
+    half = tmp_path / "masks" / ".a.fits.1.part"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    for fresh in (False, True):
+        with Journal(tmp_path) as journal:
+            journal.keep(Outcome(Key("a", "b", "c"), "rejected"))
+            with pytest.raises(InputError, match="another run"):
+                batch(frames, tmp_path, model_file, fresh=fresh)
+            assert journal.find(Key("a", "b", "c")) is not None
+            assert half.exists()
+    batch(frames / "broken.fits", tmp_path, model_file, fresh=True)
+    assert not half.exists()
+    with Journal(tmp_path) as journal:
+        assert journal.find(Key("a", "b", "c")) is None
+
+
+def test_a_folder_that_cannot_be_made_is_an_input_error(frames: Path, model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="name another --out"):
+        batch(frames, tmp_path / "file" / "out", model_file)
 
 
 def test_a_damaged_journal_is_named_and_fresh_starts_over(frames: Path, model_file: Path, tmp_path: Path) -> None:

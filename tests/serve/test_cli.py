@@ -33,15 +33,27 @@ def test_a_good_run_puts_one_document_on_stdout(
     assert [row["detection_id"] for row in document["detections"]] == ["a-p01", "a-h01"]
     assert document["model"] == "brightness@1"
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == [
-        "catalogue.csv", "catalogue.geojson", "frames.csv", "quicklook",
+        "catalogue.csv",
+        "catalogue.geojson",
+        "frames.csv",
+        "quicklook",
     ]
 
 
 def test_a_bad_file_is_said_and_does_not_stop_the_rest(
     command: Command, frames: Path, model_file: Path, tmp_path: Path
 ) -> None:
-    done = command("detect", frames / "broken.fits", frames / "c.fits", "--out", tmp_path, "--model", model_file,
-                   "--no-masks", "--no-quicklook")
+    done = command(
+        "detect",
+        frames / "broken.fits",
+        frames / "c.fits",
+        "--out",
+        tmp_path,
+        "--model",
+        model_file,
+        "--no-masks",
+        "--no-quicklook",
+    )
     assert done.returncode == 3
     assert "broken.fits" in done.stderr
     assert "broken.fits" not in done.stdout
@@ -58,13 +70,21 @@ def test_a_bad_file_is_said_and_does_not_stop_the_rest(
         (["detect", "x", "--out", "{tmp}", "--device", "tpu"], 2, "cuda"),
         (["no-such-command"], 2, "no-such-command"),
         (["detect", "{tmp}/nothing", "--out", "{tmp}/out"], 4, "no frame found"),
+        (["detect", "{model}", "{tmp}/nothing", "--out", "{tmp}/out"], 4, "not of a kind that is read"),
+        (["detect", "{frames}", "--out", "{model}/out", "--model", "{model}"], 2, "name another --out"),
+        (["simulate", "--out", "{tmp}/out", "--seed", "-1"], 2, "--seed"),
         (["detect", "{frames}", "--out", "{tmp}/out", "--model", "{tmp}/none.onnx"], 5, "no such model file"),
         (["detect", "{frames}", "--out", "{tmp}/out", "--model", "{frames}/a.fits"], 5, "onnxruntime cannot load it"),
         (["detect", "{frames}", "--out", "{frames}", "--model", "{model}"], 2, "input files"),
     ],
 )
 def test_errors_have_their_code_and_say_what_is_wrong(
-    arguments: list[str], code: int, said: str, frames: Path, model_file: Path, tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    said: str,
+    frames: Path,
+    model_file: Path,
+    tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     words = [word.format(tmp=tmp_path, frames=frames, model=model_file) for word in arguments]
@@ -77,8 +97,11 @@ def test_errors_have_their_code_and_say_what_is_wrong(
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["detect"], 2), (["detect", "nothing-here", "--out", "out"], 4),
-     (["detect", "pyproject.toml", "{frames}", "--out", "out", "--model", "none.onnx"], 5)],
+    [
+        (["detect"], 2),
+        (["detect", "nothing-here", "--out", "out"], 4),
+        (["detect", "pyproject.toml", "{frames}", "--out", "out", "--model", "none.onnx"], 5),
+    ],
 )
 def test_the_process_leaves_with_that_code(command: Command, arguments: list[str], code: int, frames: Path) -> None:
     done = command(*[word.format(frames=frames) for word in arguments])
@@ -91,6 +114,39 @@ def test_a_model_without_the_operating_point_is_refused(frames: Path, tmp_path: 
     points = {"screening": {kind: {"seed": 0.5, "grow": 0.4, "min_area_px": 1} for kind in ("plume", "hotspot")}}
     model = write_model(tmp_path / "m.onnx", operating_points=points)
     assert cli.run(["detect", str(frames), "--out", str(tmp_path / "out"), "--model", str(model)]) == 2
+
+
+def test_a_path_named_in_vain_is_said_beside_the_rest(
+    frames: Path, model_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "detect",
+        str(frames / "a.fits"),
+        str(tmp_path / "none.fits"),
+        "--out",
+        str(tmp_path / "out"),
+        "--model",
+        str(model_file),
+        "--json",
+        "--no-masks",
+        "--no-quicklook",
+    ]
+    assert cli.run(words) == 3
+    captured = capfd.readouterr()
+    assert "none.fits: no such file or folder" in captured.err
+    assert [row["plumes"] for row in json.loads(captured.out)["frames"]] == [1, None]
+
+
+@pytest.mark.parametrize(("command_name", "goes_on"), [("detect", True), ("doctor", False)])
+def test_only_what_goes_on_is_said_to_go_on(
+    command_name: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise cli.Interrupted
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert cli.run(["--quiet", command_name]) == 130
+    assert ("goes on from here" in capfd.readouterr().err) == goes_on
 
 
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:
@@ -112,8 +168,17 @@ def test_help_lists_the_commands_and_every_option() -> None:
     for name in ("detect", "simulate", "train", "export", "evaluate", "labels", "doctor", "--version"):
         assert name in overview
     options = runner.invoke(cli.app, ["detect", "--help"], env={"COLUMNS": "200"}).output
-    for name in ("--out", "--operating-point", "--device", "--workers", "--model", "--fresh", "--json",
-                 "--no-quicklook", "--no-masks"):
+    for name in (
+        "--out",
+        "--operating-point",
+        "--device",
+        "--workers",
+        "--model",
+        "--fresh",
+        "--json",
+        "--no-quicklook",
+        "--no-masks",
+    ):
         assert name in options
 
 

@@ -18,7 +18,7 @@ from detector.errors import InputError
 from detector.frame import Frame, sha256_of
 from detector.limb import Limb
 from detector.mask import Mask
-from detector.session import Model
+from detector.session import Model as OpenedModel
 from training.evaluate import _judge_limb, _spread, evaluate, evaluate_model, object_tally, score_class
 from training.labels import DatasetWriter, LabelledFrame, LimbInterval, Truth
 from training.metrics import Tally
@@ -33,6 +33,30 @@ CARD = ModelCard(
     },
     limits=("knows the sign of a pixel and nothing else",),
 )
+
+
+class Model(OpenedModel):
+    """Looks for plumes without a limb too: the story's frames are too small to hold one."""
+
+    def scores(self, frame: Frame, limb: Limb) -> np.ndarray:
+        return np.clip(np.stack([frame.image, -frame.image]) / 100, 0, 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _looks_everywhere():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.evaluate.Model", Model)
+        yield
+
+
+def test_what_was_not_looked_at_counts_as_not_found(model, story):
+    """The detector's own model looks for no plume without a limb: every plume of the story is missed."""
+    seen, blind = (evaluate_model(kind.open(model), story) for kind in (Model, OpenedModel))
+    for record, other in zip(seen.frames, blind.frames, strict=True):
+        for point in ("screening", "confident"):
+            plume, missed = record.pixels[point]["plume"], other.pixels[point]["plume"]
+            assert missed == Tally(0, 0, plume.tp + plume.fn)
+            assert other.pixels[point]["hotspot"] == record.pixels[point]["hotspot"]
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from detector.frame import IO_RADIUS_KM
 from training.simulate import sky
@@ -41,6 +43,8 @@ class Recipe:
         gaps: whether lines and margins may be missing.
 
     """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")  # a misspelt setting is refused, not passed over
 
     instrument: str = "mixed"
     shape: tuple[int, int] = (256, 256)

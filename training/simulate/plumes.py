@@ -28,7 +28,7 @@ class Family:
         speed_spread: relative 1-sigma of the launch speed.
         cone_deg: range of angles from the plume's axis, uniform in solid angle.
         tilt_deg: largest tilt of the axis from the vertical.
-        halo: share of particles in a diffuse envelope 1.3-3 times as fast.
+        halo: share of particles in a diffuse envelope, up to 1.1-1.5 times as fast as the others.
 
     """
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from detector.frame import CLASSES, Frame, Noise, View
 from detector.limb import Limb
 from detector.mask import Mask
+from training.labels import FAINT_SNR
 from training.simulate.camera import Camera, Display
 from training.simulate.disk import Surface, disk_image
 from training.simulate.geometry import Geometry
@@ -17,8 +20,6 @@ from training.simulate.hotspots import HotSpot, spot_image
 from training.simulate.plumes import Plume, plume_image
 
 Image = NDArray[np.float32]
-FAINT_SNR = 5.0
-"""Objects below this matched-filter signal-to-noise are left out of the training loss and stay in the evaluation."""
 TRUTH_SIGMA = 0.5
 TRUTH_PEAK = 0.05
 MIN_ARC = 0.06
@@ -57,14 +58,27 @@ class TrueObject:
         kind: ``plume`` or ``hotspot``.
         cause: the Plume or HotSpot that made it.
         mask: (H, W) bool: signal at least 0.5 sigma and at least 5 % of the object's own peak.
-        snr_mf: sqrt(sum s²/sigma²) over valid pixels: the signal-to-noise of a perfect matched filter.
+        signal: (H, W) float32: its own noise-free signal in units of the noise's sigma; 0 where not valid.
 
     """
 
     kind: str
     cause: Plume | HotSpot
     mask: NDArray[np.bool_]
-    snr_mf: float
+    signal: Image
+
+    @cached_property
+    def snr_mf(self) -> float:
+        """sqrt(sum s²/sigma²) over valid pixels: the signal-to-noise of a perfect matched filter."""
+        return float(np.sqrt(np.sum(self.signal**2, dtype=np.float64)))
+
+    def cut(self, piece: tuple[slice, slice]) -> TrueObject:
+        """What a piece of the picture, cut out or mirrored by slices, shows of it."""
+        return replace(self, mask=self.mask[piece], signal=self.signal[piece])
+
+    def where(self, known: NDArray[np.bool_]) -> TrueObject:
+        """What the ``known`` (H, W) pixels show of it."""
+        return replace(self, mask=self.mask & known, signal=np.where(known, self.signal, np.float32(0)))
 
 
 @dataclass(frozen=True)
@@ -125,14 +139,19 @@ def render(
         own = (seen - np.minimum(signal - light, camera.saturation)) * response
         objects.append(true_object(kind, cause, own, sigma, scene.valid))
     frame = Frame.of(counts, scene.valid, **_known(scene, camera, frame_id, display))
-    return Sample(frame, true_limb(scene), tuple(thing for thing in objects if thing.mask.any()))
+    return Sample(frame, true_limb(scene), visible(objects))
 
 
 def true_object(kind: str, cause: Plume | HotSpot, own: Image, sigma: Image, valid: NDArray[np.bool_]) -> TrueObject:
-    """Mask and matched-filter signal-to-noise of an object from its own noise-free signal (H, W)."""
+    """Mask and signal of an object from its own noise-free brightness and the noise (H, W)."""
     own = np.where(valid, own, 0)
     mask = (own >= TRUTH_SIGMA * sigma) & (own >= TRUTH_PEAK * own.max()) & (own > 0)
-    return TrueObject(kind, cause, mask, float(np.sqrt(np.sum((own / sigma) ** 2, dtype=np.float64))))
+    return TrueObject(kind, cause, mask, own / sigma)
+
+
+def visible(objects: Iterable[TrueObject]) -> tuple[TrueObject, ...]:
+    """The objects that have a pixel: the others can be asked of nobody."""
+    return tuple(thing for thing in objects if thing.mask.any())
 
 
 def true_limb(scene: Scene) -> Limb:
@@ -183,8 +202,3 @@ def view_of(geometry: Geometry, error_px: tuple[float, float] = (0.0, 0.0)) -> V
         north_azimuth_deg=geometry.north_azimuth_deg,
         phase_deg=geometry.phase_deg,
     )
-
-
-def with_peak(thing: Plume | HotSpot, factor: float) -> Plume | HotSpot:
-    """The same object, ``factor`` times as bright."""
-    return replace(thing, peak=thing.peak * factor)

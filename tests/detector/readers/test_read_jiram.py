@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -72,7 +73,7 @@ def test_geometry_turns_east_into_west(tmp_path, radiance):
     assert frame.view.sub_spacecraft_lon_w_deg == pytest.approx(50.25)
     assert frame.view.sub_solar_lon_w_deg == pytest.approx(300.0)
     assert (frame.view.range_km, frame.view.phase_deg, frame.target) == (30_000.0, 70.0, "IO")
-    assert frame.view.io_radius_px == pytest.approx(math.asin(1821.49 / 30_000) / 237.767e-6)
+    assert frame.view.io_radius_px == pytest.approx(1821.49 / math.sqrt(30_000**2 - 1821.49**2) / 237.767e-6)
     assert math.isnan(frame.view.north_azimuth_deg)
 
 
@@ -157,6 +158,38 @@ def test_pds4_label_reads_the_same_pixels(tmp_path, radiance):
     assert middle.view.sub_spacecraft_lon_w_deg == pytest.approx(50.25)
     assert middle.exposure_s == pytest.approx(0.003)
     assert any("names no unit" in text for text in low.warnings)
+
+
+def test_pds4_label_that_does_not_name_jiram_leaves_the_file_to_its_own_head(tmp_path, radiance):
+    other = XML.replace("JIRAM", "OTHER")
+    fits.writeto(tmp_path / "J.IMG", radiance)
+    (tmp_path / "J.xml").write_text(other)
+    frame = read_frame(tmp_path / "J.xml")
+    np.testing.assert_array_equal(frame.image, radiance)
+    assert frame.instrument == "unknown"
+
+
+def test_what_only_a_pds4_label_describes_is_read_by_pdr_as_a_plain_frame(tmp_path, radiance):
+    (tmp_path / "J.IMG").write_bytes(radiance.astype(">f4").tobytes())
+    other = XML.replace("JIRAM", "OTHER")
+    (tmp_path / "J.xml").write_text(other)
+    with pytest.raises(InputError, match="'axes'"):
+        read_frame(tmp_path / "J.xml")
+    whole = other.replace("<offset", "<axes>2</axes><axis_index_order>Last Index Fastest</axis_index_order><offset")
+    for number, elements in enumerate((256, 432), start=1):
+        axis = f"<elements>{elements}</elements>"
+        whole = whole.replace(axis, f"{axis}<sequence_number>{number}</sequence_number>")
+    (tmp_path / "J.xml").write_text(whole)
+    frame = read_frame(tmp_path / "J.xml")
+    np.testing.assert_array_equal(frame.image, radiance)
+    assert (frame.instrument, frame.target, frame.start_time[:10]) == ("unknown", "IO", "2023-12-30")
+
+
+def test_lines_of_fill_are_counted(tmp_path, radiance):
+    radiance[7] = radiance[9] = radiance[200] = -999
+    low, middle = read_frames(write_jiram(tmp_path, "J", radiance, META))
+    assert (low.dropped, middle.dropped) == (2, 1)
+    assert "2 of 128 lines were not received" in low.warnings
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_io_range_is_altitude_and_radius(tmp_path, noise):
         write_picture(tmp_path, noise, SPACECRAFT_ALTITUDE="1500.0 <km>", FOCAL_PLANE_TEMPERATURE="273.0 <K>")
     )
     assert frames[0].view.range_km == pytest.approx(3321.49)
-    assert frames[0].view.io_radius_px == pytest.approx(math.asin(1821.49 / 3321.49) / 672.7e-6)
+    assert frames[0].view.io_radius_px == pytest.approx(1821.49 / math.sqrt(3321.49**2 - 1821.49**2) / 672.7e-6)
 
 
 def test_framelet_of_zeros_was_not_sent(tmp_path, noise):
@@ -157,6 +157,8 @@ def test_framelet_of_zeros_was_not_sent(tmp_path, noise):
     blue, green, _ = read_frames(write_picture(tmp_path, noise))
     assert blue.valid[2:118, 25:-17].all()
     assert not blue.valid[118:].any()
+    assert (blue.dropped, green.dropped) == (1, 0)
+    assert "1 of 2 framelets were not received" in blue.warnings
     assert green.valid[130:200, 25:-17].all()
 
 

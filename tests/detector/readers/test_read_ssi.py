@@ -93,6 +93,8 @@ def test_dropped_lines_are_not_sky(tmp_path, sky):
     frame = read_frame(write_ssi(tmp_path, "A", sky, META))
     assert not frame.valid[100:108].any()
     assert frame.valid.sum() == 792 * 800
+    assert frame.dropped == 8
+    assert "8 of 800 lines were not received" in frame.warnings
 
 
 @pytest.mark.parametrize("window", [(0, 1, 5, 5), (900, 1, 5, 5), (1, 1, -5, 5)])
