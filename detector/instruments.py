@@ -113,7 +113,6 @@ JUNOCAM = Camera(
     radial=(-5.9624209455667325e-08, 2.7381910042256151e-14),
 )
 JUNOCAM_FOCAL_PX = 10.95637 / 0.0074
-JUNOCAM_AXIS_X_PX = 814.21
 # Row of the optical axis counted from the first row of the filter's framelet.
 JUNOCAM_AXIS_Y_PX = {"BLUE": 158.48, "GREEN": 3.48, "RED": -151.52, "METHANE": 315.48}
 # Unlit columns left and right, and soft rows at the top and bottom of a framelet.

@@ -66,6 +66,8 @@ def test_the_exported_model_carries_its_card(road: Path) -> None:
     assert set(model.card.operating_points) == {"screening", "confident"}
     assert model.card.parity["largest_gap"] < 1e-3
     assert model.card.training["seeds"]["training"] == 1
+    assert "cache" not in model.card.training["config"]["data"]  # a folder of one machine
+    assert model.card.training["frames"]["map_sha256"]
     assert (road / "tiny.md").read_text().startswith("# io-detector")
 
 
