@@ -35,7 +35,7 @@ from training.train import BEST, LAST
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
-GROW = {"plume": 0.35, "hotspot": 0.35}
+GROW = {"plume": 0.12, "hotspot": 0.12}
 SMALLEST_PX = {"plume": 4, "hotspot": 1}
 FALSE_ALARMS = {"screening": 0.5, "confident": 0.05}
 """False alarms a frame and class that each operating point may raise on validation frames."""
