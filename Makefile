@@ -20,7 +20,7 @@ check: .venv/ready
 # The frames of `make demo`, and the model, as they were made.
 samples: .venv/ready
 	rm -rf tests/samples
-	.venv/bin/io-detector simulate --config training/configs/samples.yaml --out tests/samples --instrument mixed --count 4 --seed 4
+	.venv/bin/io-detector simulate --config training/simulate/samples.yaml --out tests/samples --instrument mixed --count 4 --seed 4
 
 release: .venv/ready
 	.venv/bin/io-detector train --config training/configs/release.yaml --out runs/release

@@ -20,7 +20,7 @@ from training.labels import read_dataset
 from training.simulate.draw import CAMERAS, Recipe, draw_exposure, draw_sample
 from training.simulate.scene import Sample, TrueObject
 from training.simulate.surface import MAP_VARIABLE, map_digest
-from training.simulate.write import INSTRUMENTS, Band, _cut_rows, _exposure_s, _gain_mode, label, write_dataset
+from training.simulate.write import INSTRUMENTS, Band, _cut_rows, _exposure_s, _gain_mode, _recipe, label, write_dataset
 
 GALILEO_AT_JUPITER = (datetime(1995, 12, 7), datetime(2003, 9, 21))
 JUNO_AT_JUPITER = (datetime(2016, 7, 5), datetime(2025, 9, 30))
@@ -166,3 +166,9 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, instrument: str, seed: 
     with pytest.raises(InputError, match=named):
         write_dataset(tmp_path / "out", instrument, 1, seed)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_recipe_of_the_sample_frames_is_valid() -> None:
+    recipe = _recipe(Path(__file__).parents[2] / "training" / "simulate" / "samples.yaml")
+    assert recipe.empty == 0
+    assert recipe.plume_snr == (80.0, 900.0)
