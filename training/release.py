@@ -44,9 +44,10 @@ JUDGING_SEED_OFFSET = 50_000
 JUDGING_SHAPE = (416, 416)
 PIXELS_PER_BATCH = 4000
 LIMITS = (
-    "Plumes are looked for where Io's limb was found: no trusted limb, no plume.",
+    "Plumes are reported only at a trusted limb. One wholly on the disk, or lit beyond the terminator inside the "
+    "disk's outline, is not.",
     "Trained on simulation alone; no labelled real frame was used.",
-    "A plume wholly on the disk, away from the limb, is seldom found.",
+    "Jogs of the limb between JunoCam framelets, and clusters of bad detector pixels, can pass for eruptions.",
     "Probabilities are calibrated on simulated frames.",
 )
 
