@@ -1,5 +1,5 @@
 # make demo: set up and run the detector on the sample frames (no torch).   make test: set up and pass the tests.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check samples release clean
