@@ -23,10 +23,9 @@ from detector.errors import ModelError
 from detector.frame import CLASSES
 from detector.limb import Limb
 from detector.regions import Region, find_regions, labels_of
+from detector.session import INPUTS, OUTPUT
 from models.network import IoNetwork
 
-INPUTS = ("frame", "valid", "limb", "levels")
-OUTPUT = "probability"
 OPSET = 20
 MAX_GAP = 1e-3
 """Largest difference of a probability between torch and onnxruntime that the gate lets pass."""

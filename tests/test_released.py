@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from detector import Detector, read_frames
+from detector import Detector, Frame, read_frames
 from detector.products import find_products
 from detector.session import RELEASED, Model
 from training.labels import check_dataset, read_dataset
@@ -52,6 +54,31 @@ def test_it_finds_pillan_on_the_limb_of_the_real_c9_picture(detector: Detector, 
         (plume,) = (d for d in detector(frame).detections if d.kind == "plume")
         assert 260 < plume.x_px < 305
         assert 24 < plume.y_px < 52
+
+
+TREATMENTS = {
+    "a quarter of the size": lambda grey: cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA),
+    "a disk of 44 px": lambda grey: cv2.resize(grey, None, fx=0.15, fy=0.15, interpolation=cv2.INTER_AREA),
+    "twice the size": lambda grey: cv2.resize(grey, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC),
+    "gamma 0.5": lambda grey: 255 * (grey / 255) ** 0.5,
+    "gamma 2": lambda grey: 255 * (grey / 255) ** 2,
+    "noise of 10 grey levels": lambda grey: np.clip(grey + np.random.default_rng(0).normal(0, 10, grey.shape), 0, 255),
+    "overexposed": lambda grey: np.clip(3 * grey, 0, 255),
+    "pedestal and gradient": lambda grey: grey + 40 + np.linspace(0, 20, grey.shape[1])[None],
+    "blurred": lambda grey: cv2.GaussianBlur(grey, (0, 0), 2),
+    "the upper part only": lambda grey: grey[:200],
+    "the left half only": lambda grey: grey[:, :330],
+}
+
+
+@pytest.mark.parametrize("treatment", sorted(TREATMENTS))
+def test_it_finds_pillan_however_the_picture_was_treated(detector: Detector, shared: Path, treatment: str) -> None:
+    path = shared / "data" / "look" / "galileo_c9_pillan_plume_limb_prometheus_disk.jpg"
+    grey = TREATMENTS[treatment](cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32))
+    scale = {"a quarter of the size": 0.25, "a disk of 44 px": 0.15, "twice the size": 2.0}.get(treatment, 1.0)
+    (plume,) = (d for d in detector(Frame.of(grey, unit="luminance")).detections if d.kind == "plume")
+    assert plume.x_px / scale == pytest.approx(282, abs=8)
+    assert plume.y_px / scale == pytest.approx(40, abs=8)
 
 
 def test_the_real_disks_without_a_plume_show_none(detector: Detector, shared: Path) -> None:

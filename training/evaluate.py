@@ -538,10 +538,11 @@ def _candidates(records: Sequence[FrameRecord], kind: str) -> tuple[NDArray, NDA
 
 
 def _groups(records: Sequence[FrameRecord], kind: str) -> Iterator[Group]:
-    """Scores by instrument, and by instrument and filter."""
+    """Scores by instrument, by instrument and filter, and by what became of the limb."""
     keys: dict[str, Callable[[FrameRecord], str]] = {
         "instrument": lambda record: record.instrument,
         "filter": lambda record: f"{record.instrument} {record.filter or 'not named'}",
+        "limb": lambda record: record.limb or "not judged",
     }
     for by, key in keys.items():
         for name in sorted({key(record) for record in records}):

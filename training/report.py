@@ -113,7 +113,7 @@ class ClassReport:
     Attributes:
         finds: what was reported, by operating point.
         points: scores by operating point.
-        groups: scores by instrument and by filter.
+        groups: scores by instrument, by filter, and by what became of the limb (right, wrong, missed, none, invented).
         by_snr: objects found in bins of ``snr_mf`` (faint ones too), by operating point.
         half_snr: ``snr_mf`` at which half of the objects are found, by operating point; NaN where the data do not tell.
         froc: free-response curve over the score of candidate regions.

@@ -17,10 +17,10 @@ from detector.products import find_products
 from detector.readers import read_frames
 from detector.readers.junocam import PRODUCT_ID
 from training.labels import read_dataset
-from training.simulate.draw import CAMERAS, Recipe, draw_exposure, draw_sample
+from training.simulate.draw import CAMERAS, INSTRUMENTS, Recipe, draw_exposure, draw_sample
 from training.simulate.scene import Sample, TrueObject
 from training.simulate.surface import MAP_VARIABLE, map_digest
-from training.simulate.write import INSTRUMENTS, Band, _cut_rows, _exposure_s, _gain_mode, _recipe, label, write_dataset
+from training.simulate.write import Band, _cut_rows, _exposure_s, _gain_mode, _recipe, label, write_dataset
 
 GALILEO_AT_JUPITER = (datetime(1995, 12, 7), datetime(2003, 9, 21))
 JUNO_AT_JUPITER = (datetime(2016, 7, 5), datetime(2025, 9, 30))

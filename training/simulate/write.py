@@ -22,13 +22,12 @@ from detector.readers import read_frames
 from training.labels import DatasetWriter, LabelledFrame, Truth
 from training.simulate import archive
 from training.simulate.camera import Camera
-from training.simulate.draw import Recipe, draw_exposure, draw_sample
+from training.simulate.draw import INSTRUMENTS, Recipe, draw_exposure, draw_sample
 from training.simulate.hotspots import HotSpot, band_radiance
 from training.simulate.plumes import Plume
 from training.simulate.scene import Sample, Scene, TrueObject, render, visible
 from training.simulate.source import source_digests
 
-INSTRUMENTS = ("ssi", "junocam", "jiram", "picture")
 SHAPES = {"ssi": (800, 800), "jiram": (256, 432), "picture": (512, 512)}
 JUNOCAM_FRAMES = 3
 JUNOCAM_DELAY_S = 0.372
