@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from detector.card import ModelCard, Threshold
 from detector.errors import InputError
-from detector.frame import CLASSES
+from detector.frame import CLASSES, Frame, View
 from detector.limb import find_limb
 from detector.regions import find_regions
 from detector.session import Model
@@ -74,7 +74,11 @@ def export(run: Path, out: Path, progress: Progress = lambda done, total: None) 
         version=config.version,
         operating_points=provisional_points(),
         calibration=calibration,
-        training=made | {"config": config.model_dump(mode="json", exclude={"data": {"cache"}})},
+        training=made
+        | {
+            "weights": sum(weight.numel() for weight in network.parameters()),
+            "config": config.model_dump(mode="json", exclude={"data": {"cache"}}),
+        },
         limits=LIMITS,
     )
 
@@ -213,9 +217,16 @@ def judging_samples(seed: int, count: int) -> Iterator[Sample]:
         yield draw_sample(recipe, seed + JUDGING_SEED_OFFSET, index)
 
 
+def labelled_view(frame: Frame) -> View:
+    """What the label of such a frame tells: the centre is never trusted, and a picture has no label at all."""
+    if frame.instrument == "unknown":
+        return View()
+    return replace(frame.view, centre_x_px=np.nan, centre_y_px=np.nan)
+
+
 def judge(model: Model, sample: Sample) -> list[Candidate]:
     """The candidates of one frame, each with its verdict; what matches only a faint object counts neither way."""
-    limb = find_limb(replace(sample.frame, view=replace(sample.frame.view, centre_x_px=np.nan, centre_y_px=np.nan)))
+    limb = find_limb(replace(sample.frame, view=labelled_view(sample.frame)))
     scores = model.scores(sample.frame, limb)
     regions = find_regions(scores, provisional_points()["screening"], limb)
     truths = [
