@@ -52,6 +52,8 @@ class View:
         sub_spacecraft_lat_deg, sub_spacecraft_lon_w_deg: planetocentric, west-positive; sub_solar_* likewise.
         north_azimuth_deg: direction of north on the frame, clockwise from +x (sample).
         phase_deg: Sun-target-spacecraft angle.
+        mirrored: the frame is stored mirrored against the sky: east is 90 degrees counterclockwise from north on it,
+            where it is clockwise on a frame as the eye would see it.
 
     """
 
@@ -68,6 +70,7 @@ class View:
     sub_solar_lon_w_deg: float = math.nan
     north_azimuth_deg: float = math.nan
     phase_deg: float = math.nan
+    mirrored: bool = False
 
     @property
     def io_radius_px(self) -> float:

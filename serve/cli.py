@@ -51,6 +51,8 @@ app = typer.Typer(
 )
 labels = typer.Typer(help="Look after datasets of labelled frames.", no_args_is_help=True)
 app.add_typer(labels, name="labels")
+benchmark = typer.Typer(help="Measure how fast and how good things are on this machine.", no_args_is_help=True)
+app.add_typer(benchmark, name="benchmark")
 
 
 class OperatingPoint(StrEnum):
@@ -133,7 +135,9 @@ def detect(options: DetectOptions) -> None:
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
-    instrument: Annotated[str, typer.Option(metavar="NAME", help="ssi, junocam, jiram, picture or mixed.")] = "mixed",
+    instrument: Annotated[str, typer.Option(metavar="NAME", help="ssi, junocam, jiram, sru, picture or mixed.")] = (
+        "mixed"
+    ),
     count: Annotated[int, typer.Option(metavar="N", min=1, help="How many products.")] = 100,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="The same seed gives the same frames.")] = 0,
     config: Annotated[
@@ -142,14 +146,84 @@ def simulate(
             metavar="FILE", exists=True, dir_okay=False, show_default=False, help="Distributions to draw from."
         ),
     ] = None,
+    sheet: Annotated[bool, typer.Option("--sheet", help="Contact sheets to look at instead of a dataset.")] = False,
+    into: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH", exists=True, show_default=False, help="Real frames whose pixels the eruptions are put into."
+        ),
+    ] = None,
 ) -> None:
     """Make a dataset of simulated frames with known truth."""
     from serve.show import Bar
 
-    writer = _room("training.simulate.write")
     with Bar(_stderr(), "simulating", count) as bar:
-        frames = writer.write_dataset(out, instrument, count, seed, config, bar.at)
-    typer.echo(f"{frames} frames in {out}")
+        if sheet:
+            recipe = _room("training.simulate.recipe").read_recipe(config)
+            pages = _room("training.simulate.sheet").write_sheets(out, instrument, seed, recipe, bar.at)
+            said = f"{len(pages)} sheets in {out}"
+        elif into:
+            frames = _room("training.simulate.inject").inject_dataset(into, out, count, seed, config, bar.at)
+            said = f"{frames} frames in {out}"
+        else:
+            writer = _room("training.simulate.write")
+            frames = writer.write_dataset(out, instrument, count, seed, config, bar.at)
+            said = f"{frames} frames in {out}"
+    typer.echo(said)
+
+
+@benchmark.command("simulator")
+def benchmark_simulator(
+    seconds: Annotated[float, typer.Option(metavar="T", min=0.1, help="How long each kind of sample is made.")] = 20.0,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes, one thread each.")] = 2,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the frames.")] = 0,
+) -> None:
+    """Print how many samples a second the simulator makes, and how many come from its cache."""
+    from serve.show import Bar
+
+    with Bar(_stderr(), "measuring") as bar:
+        paces = _room("training.simulate.pace").measure(seconds, workers, seed, bar.at)
+    for pace in paces:
+        typer.echo(f"{pace.what:<24}{pace.per_second:8.1f} a second   {pace.samples} on {pace.workers} processes")
+
+
+@benchmark.command("realism")
+def benchmark_realism(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, help="Real frames.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.md", dir_okay=False, show_default=False, help="The page.")],
+    count: Annotated[int, typer.Option(metavar="N", min=5, help="Simulated products an instrument.")] = 60,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 0,
+) -> None:
+    """Compare simulated frames with real ones in numbers: noise, spectrum, histogram, sharpness of the limb."""
+    from serve.show import Bar
+
+    realism = _room("training.simulate.realism")
+    with Bar(_stderr(), "simulating") as bar:
+        rows = realism.compare(paths, seed, count, bar.at)
+    realism.write_page(rows, out, seed, count)
+    outside = sum(not row.inside for row in rows)
+    typer.echo(f"{len(rows)} measures, {outside} outside what is simulated, in {out}")
+
+
+@benchmark.command("limb")
+def benchmark_limb(
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Frames.")] = 1000,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 31_000,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", dir_okay=False, show_default=False, help="A row a frame.")
+    ] = None,
+) -> None:
+    """Try the limb finder on simulated frames: right, wrong, missed and invented circles."""
+    from serve.show import Bar
+
+    trial = _room("training.limb_trial")
+    with Bar(_stderr(), "finding limbs") as bar:
+        trials = trial.run(count, seed, workers, bar.at)
+    if out is not None:
+        trial.write_trials(out, trials)
+    for line in trial.summary(trials):
+        typer.echo(line)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from detector.errors import InputError
 from models.network import NetworkConfig
 from training.augment import Strength
-from training.simulate.draw import Recipe
+from training.simulate.recipe import Recipe
 
 
 class _Settings(BaseModel):
@@ -23,7 +23,8 @@ class DataConfig(_Settings):
 
     ``judging_frames`` more of the validation seed are drawn to choose the operating points when a run is exported.
     ``with_object`` is the share of training samples drawn among the frames that hold what the branch looks for.
-    ``sides_px`` is the range of the frames' sides; ``cache`` the folder that keeps them between runs.
+    ``sides_px`` is the range of the frames' sides, ``strips_per_frame`` and ``crops_per_frame`` what is cut from each;
+    ``cache`` the folder that keeps them between runs.
     """
 
     seed: int = 1
@@ -36,6 +37,8 @@ class DataConfig(_Settings):
     recipe: Recipe = Recipe()
     augment: Strength = Strength()
     disk_crop_px: int = 256
+    strips_per_frame: int = 2
+    crops_per_frame: int = 2
     with_object: float = 0.65
     workers: int = 1
 

@@ -27,7 +27,8 @@ from training.config import TrainConfig, load_config
 from training.data import IoData
 from training.labels import FAINT_SNR, Truth
 from training.metrics import FALSE_ALARM, match_objects
-from training.simulate.draw import INSTRUMENTS, Recipe, draw_sample
+from training.simulate.draw import draw_sample
+from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
 from training.task import KINDS, IoTask
 from training.train import BEST, LAST

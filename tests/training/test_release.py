@@ -11,7 +11,7 @@ from detector.card import OPERATING_POINTS
 from detector.frame import CLASSES
 from models.network import IoNetwork, NetworkConfig
 from training.config import DataConfig, TrainConfig
-from training.data import FrameCache
+from training.data import ItemCache
 from training.release import HIGHEST_SEED, Candidate, calibrate, lowest_seed, provisional_points
 
 FALSE = (0.9, 0.8, 0.7, 0.4)
@@ -59,11 +59,12 @@ def test_calibration_draws_no_training_frame(tmp_path_factory: pytest.TempPathFa
         cache=tmp_path_factory.mktemp("cache"), sides_px=(96, 112), validation_count=8, disk_crop_px=64, workers=0
     )
     small = NetworkConfig(altitudes=32, azimuths=64, limb_widths=(4, 6), disk_widths=(4, 6))
-    frames = FrameCache(data, data.validation_seed, data.validation_count)
-    frames.path(0).parent.mkdir(parents=True)
-    frames.make(list(range(data.validation_count)))
+    config = TrainConfig(network=small, data=data)
+    frames = ItemCache(config, data.validation_seed, data.validation_count, augmented=False)
+    frames.folder.mkdir()
+    frames.make(0)
     network = IoNetwork(small).eval()
-    fitted = calibrate(network, TrainConfig(network=small, data=data))
+    fitted = calibrate(network, config)
     assert [folder.name for folder in data.cache.iterdir()] == [frames.folder.name]
     assert fitted["limb_plume"]["slope"] == pytest.approx(float(network.slope[0]), rel=1e-6)  # type: ignore[index]
     assert np.isfinite(network.offset.numpy()).all()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from models.network import NetworkConfig
+from models.network import NetworkConfig, Unwrap
 from training.config import DataConfig, TrainConfig
-from training.data import DiskCrops, FrameCache, LimbStrips, Stored
+from training.items import Picture, crop_item, crop_tensors, strip_item, strip_tensors
 from training.task import KINDS, Batch, IoTask, one_cycle
 
 SMALL = NetworkConfig(altitudes=32, azimuths=64, limb_widths=(4, 6), disk_widths=(4, 6))
@@ -25,15 +25,16 @@ def config(tmp_path: Path) -> TrainConfig:
 @pytest.fixture
 def batch(config: TrainConfig) -> Batch:
     rng = np.random.default_rng(0)
-    cache = FrameCache(config.data, 1, 1)
     y, x = np.mgrid[:96, :96]
     image = (100.0 * (np.hypot(x - 46, y - 50) < 28) + rng.normal(10, 1, (96, 96))).astype(np.float32)
     planes = np.zeros((96, 96, 5), np.uint8)
     planes[..., 0], planes[45:55, 74:82, 1], planes[40:42, 40:42, 2] = 1, 1, 1
     image[planes[..., 1:3].any(-1)] += 30
-    frame = Stored(image, planes, np.array([46, 50, 28], np.float32))
-    branches = {"limb": LimbStrips(cache, config, 1, False), "disk": DiskCrops(cache, config, 1, False)}
-    return {name: default_collate([b.prepare(frame, rng) for _ in range(3)]) for name, b in branches.items()}
+    picture = Picture(image, planes, np.array([46, 50, 28], np.float32))
+    unwrap = Unwrap(config.network)
+    strips = [strip_tensors(strip_item(picture, unwrap, config.circles, rng), None) for _ in range(3)]
+    crops = [crop_tensors(crop_item(picture, 64, rng), None) for _ in range(3)]
+    return {"limb": default_collate(strips), "disk": default_collate(crops)}
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log:UserWarning")  # there is no trainer here

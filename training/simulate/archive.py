@@ -32,6 +32,7 @@ from detector.instruments import (
     SSI_FILTERS,
     SSI_FRAME_S_BY_RATE,
     SSI_GAIN_E_PER_DN,
+    SSI_SUMMED_FRAME_S,
     junocam_linear,
 )
 from detector.readers.junocam import framelet_step_px, framelet_tops, mosaic_rows
@@ -60,6 +61,10 @@ class Meta:
         cut_out_window: SSI, first line, first sample, lines, samples, counted from 1.
         interframe_delay_s: JunoCam.
         observation: name of the observation.
+        telemetry, compression: SSI, TELEMETRY_FORMAT_ID and COMPRESSION_TYPE.
+        ict_step, ict_despike: SSI, quantisation step and despike threshold of the lossy compression; step 0 = none.
+        truth_window: SSI, kept without loss; like ``cut_out_window``.
+        on_chip_mosaic: SSI, several exposures on the frame.
 
     """
 
@@ -81,6 +86,12 @@ class Meta:
     cut_out_window: tuple[int, int, int, int] = (1, 1, 800, 800)
     interframe_delay_s: float = 0.372
     observation: str = "SIMULATED"
+    telemetry: str = "HIM"
+    compression: str = "NONE"
+    ict_step: int = 0
+    ict_despike: int = 255
+    truth_window: tuple[int, int, int, int] = (801, 801, 96, 96)
+    on_chip_mosaic: bool = False
 
 
 def _number(value: float, pattern: str = "{:.6g}", unit: str = "") -> str:
@@ -143,7 +154,8 @@ def _slant_km(meta: Meta) -> float:
 
 
 def _pixel_scale_m(meta: Meta) -> float:
-    return _slant_km(meta) * 1000 * SSI.ifov_rad
+    summed = meta.frame_duration_s in SSI_SUMMED_FRAME_S
+    return _slant_km(meta) * 1000 * SSI.ifov_rad * (2 if summed else 1)
 
 
 def _ssi_vicar_label(meta: Meta) -> bytes:
@@ -199,7 +211,7 @@ def _vicar_camera(meta: Meta) -> dict[str, object]:
         "EXP": _or_missing(1000 * meta.exposure_s),
         "GAIN": 1 + list(SSI_GAIN_E_PER_DN).index(meta.gain_mode),
         "RATE": rates.get(meta.frame_duration_s, 0),
-        "TLMFMT": "'HIM'",
+        "TLMFMT": f"'{meta.telemetry}'",
         "CUT_OUT_WINDOW": "({},{},{},{})".format(*meta.cut_out_window),
     }
 
@@ -286,12 +298,19 @@ def _ssi_camera_lines(name: str, meta: Meta) -> list[str]:
         'EXPOSURE_TYPE = "NORMAL"',
         'BLEMISH_PROTECTION_FLAG = "OFF"',
         'INVERTED_CLOCK_STATE_FLAG = "NOT INVERTED"',
-        'ON_CHIP_MOSAIC_FLAG = "N"',
-        'COMPRESSION_TYPE = "NONE"',
-        'TELEMETRY_FORMAT_ID = "HIM"',
+        f'ON_CHIP_MOSAIC_FLAG = "{"Y" if meta.on_chip_mosaic else "N"}"',
+        *_ssi_compression_lines(meta),
+        f'TELEMETRY_FORMAT_ID = "{meta.telemetry}"',
         'INSTRUMENT_MODE_ID = "N/A"',
         "",
     ]
+
+
+def _ssi_compression_lines(meta: Meta) -> list[str]:
+    lines = [f'COMPRESSION_TYPE = "{meta.compression}"']
+    if meta.ict_step:
+        lines += [f"ICT_QUANTIZATION_STEP_SIZE = {meta.ict_step}", f"ICT_DESPIKE_THRESHOLD = {meta.ict_despike}"]
+    return lines
 
 
 def _ssi_geometry_lines(meta: Meta) -> list[str]:
@@ -332,7 +351,7 @@ def _ssi_processing_lines(meta: Meta) -> list[str]:
         'record."',
         'PRODUCT_TYPE = "REDR"',
         f"CUT_OUT_WINDOW = {{{window}}}",
-        "TRUTH_WINDOW = {801,801,96,96}",
+        f"TRUTH_WINDOW = {{{','.join(map(str, meta.truth_window))}}}",
         "PRODUCT_VERSION_ID = 0",
         "",
     ]

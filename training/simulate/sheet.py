@@ -1,0 +1,184 @@
+"""Contact sheets: what the simulator draws, to be looked at beside real frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from detector.frame import Frame
+from detector.levels import measure_levels
+from training.simulate.dice import EFFECTS
+from training.simulate.draw import draw_sample
+from training.simulate.plumes import FAMILIES
+from training.simulate.product import expose
+from training.simulate.recipe import INSTRUMENTS, Recipe
+from training.simulate.scene import Sample
+
+Progress = Callable[[int, int], None]
+
+PANELS = 15
+PANEL_COLUMNS = 5
+EFFECT_COLUMNS = 8
+PANEL_INCHES = 2.6
+DPI = 110
+SOFTENING = 0.06
+GROUND, INK = "#0f1318", "#dfe5ea"
+
+# What shows an effect best: the instrument and other settings; everything else is a plain daylight picture.
+SHOWN_BY: dict[str, dict[str, object]] = {
+    "mountains": {"usual_radius_px": (300, 320), "phase_deg": (60, 70)},
+    "opposition_surge": {"phase_deg": (0.2, 0.5)},
+    "frost_forward": {"phase_deg": (110, 120)},
+    "jupiter_shine": {"phase_deg": (150, 160)},
+    "auroral_limb": {"eclipse": 1.0, "only": ("eclipse", "auroral_limb")},
+    "stars": {"usual_radius_px": (25, 30)},
+    "moon": {"usual_radius_px": (40, 50)},
+    "jupiter": {"usual_radius_px": (40, 50)},
+    "ring": {"usual_radius_px": (40, 50)},
+    **dict.fromkeys(
+        ("summation", "adc_bins", "shutter_smear", "ict", "barc", "cut_out", "garbled_lines", "blemishes"),
+        {"instrument": "ssi"},
+    ),
+    "on_chip_mosaic": {"instrument": "ssi", "usual_radius_px": (25, 30)},
+    "bleeding": {"instrument": "ssi", "only": ("bleeding", "eclipse"), "hotspots": 1, "hotspot_snr": (5e4, 1e5)},
+    **dict.fromkeys(("tdi", "seams", "late_damage", "blooming"), {"instrument": "junocam"}),
+    **dict.fromkeys(("odd_even", "hot_pixels", "negative_floor", "jiram_smear"), {"instrument": "jiram"}),
+    "column_offsets": {"instrument": "sru"},
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a sheet: the lines under it, and the frame."""
+
+    caption: str
+    frame: Frame = field(repr=False)
+
+
+def write_sheets(
+    out: Path, instrument: str, seed: int, recipe: Recipe, progress: Progress = lambda done, total: None
+) -> list[Path]:
+    """Write ``<instrument>.png`` for each instrument and ``effects.png`` into the folder ``out``.
+
+    Args:
+        out: is made when it is not there.
+        instrument: one of ``INSTRUMENTS``, or ``mixed`` for all of them and the sheet of effects.
+        seed: of the pictures.
+        recipe: what to draw.
+        progress: is told sheets done and all.
+
+    Returns:
+        the files.
+
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    names = (*INSTRUMENTS, "effects") if instrument == "mixed" else (instrument,)
+    written = []
+    for done, name in enumerate(names, 1):
+        panels = effect_panels(seed) if name == "effects" else instrument_panels(name, seed, recipe)
+        columns = EFFECT_COLUMNS if name == "effects" else PANEL_COLUMNS
+        written.append(_draw(out / f"{name}.png", list(panels), columns, _TITLES.get(name, name)))
+        progress(done, len(names))
+    return written
+
+
+_TITLES = {
+    "ssi": "Simulated Galileo SSI",
+    "junocam": "Simulated JunoCam",
+    "jiram": "Simulated JIRAM (L over M)",
+    "sru": "Simulated Stellar Reference Unit",
+    "picture": "Simulated framing cameras and published pictures",
+    "effects": "Each effect alone",
+}
+
+
+def instrument_panels(instrument: str, seed: int, recipe: Recipe) -> Iterator[Panel]:
+    """Whole frames of one instrument as their files hold them."""
+    for index in range(PANELS):
+        samples = expose(instrument, recipe, seed, index).samples
+        sample = samples[index % len(samples)]
+        yield Panel(caption_of(sample), sample.frame)
+
+
+def caption_of(sample: Sample) -> str:
+    """Filter, geometry and what erupts, in two lines."""
+    geometry, kinds = sample.scene.geometry, [thing.kind for thing in sample.objects]
+    seen = f"{kinds.count('plume')} plumes, {kinds.count('hotspot')} hot spots"
+    first = f"{sample.frame.filter or sample.frame.unit}"
+    if geometry is not None:
+        first += f", {geometry.range_km:,.0f} km, phase {geometry.phase_deg:.0f}°"
+    return f"{first}\n{seen}"
+
+
+def effect_panels(seed: int) -> Iterator[Panel]:
+    """A plain picture, every effect alone, every family of plumes and every kind of hot spot."""
+    plain = Recipe(
+        instrument="picture", usual_radius_px=(80, 90), radius_px=(80, 90), phase_deg=(40, 60), plume_snr=(300, 400),
+        hotspot_snr=(60, 100), natural=0.0, empty=1.0, no_limb=0.0, eclipse=0.0, only=(),
+    )  # fmt: skip
+    yield Panel("nothing but noise\n", draw_sample(plain, seed, 0).frame)
+    for name, meaning in EFFECTS.items():
+        changes: dict[str, object] = {"only": (name,)} | SHOWN_BY.get(name, {})
+        if "usual_radius_px" in changes:
+            changes["radius_px"] = changes["usual_radius_px"]
+        if {"hotspots"} & changes.keys():
+            changes["empty"] = 0.0
+        recipe = replace(plain, **changes)  # type: ignore[arg-type]
+        yield Panel(_wrapped(name, meaning), draw_sample(recipe, seed, 1).frame)
+    for family in FAMILIES:
+        recipe = replace(plain, empty=0.0, families=(family,), place="limb", plumes=1, hotspots=0, phase_deg=(90, 110))
+        yield Panel(f"plume: {family}\n", _with_object(recipe, seed).frame)
+    for place in ("disk", "terminator"):
+        recipe = replace(plain, empty=0.0, place=place, plumes=1, hotspots=0, phase_deg=(60, 100))
+        yield Panel(f"plume: {place}\n", _with_object(recipe, seed).frame)
+
+
+def _with_object(recipe: Recipe, seed: int) -> Sample:
+    """The first picture of the recipe that shows an object well, or the last that was tried."""
+    samples = (draw_sample(recipe, seed, index) for index in range(2, 40))
+    sample = next(samples)
+    while not any(thing.snr_mf > 100 for thing in sample.objects):
+        following = next(samples, None)
+        if following is None:
+            break
+        sample = following
+    return sample
+
+
+def _wrapped(name: str, meaning: str) -> str:
+    words = meaning if len(meaning) < 42 else meaning[:40].rsplit(" ", 1)[0] + " ..."
+    return f"{name}\n{words}"
+
+
+def _draw(path: Path, panels: Sequence[Panel], columns: int, title: str) -> Path:
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(columns * PANEL_INCHES, rows * (PANEL_INCHES + 0.42) + 0.5), facecolor=GROUND)
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(title, color=INK, fontsize=14, y=0.995, va="top")
+    height = 1 - 0.45 / figure.get_figheight()
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, columns)
+        cell = height / rows
+        axes = figure.add_axes(
+            (column / columns + 0.004, height - (row + 0.84) * cell, 1 / columns - 0.008, 0.83 * cell)
+        )
+        axes.imshow(stretched(panel.frame), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_axis_off()
+        axes.text(0.5, -0.02, panel.caption, transform=axes.transAxes, color=INK, fontsize=7.5, ha="center", va="top")
+    canvas.print_png(str(path))  # type: ignore[no-untyped-call]
+    return path
+
+
+def stretched(frame: Frame) -> NDArray[np.float32]:
+    """(H, W) 0..1: from the sky to the bright surface, faint light lifted; not valid is NaN."""
+    levels = measure_levels(frame.image, frame.valid)
+    above = np.maximum(frame.image - levels.sky + 2 * levels.sigma, 0) / max(levels.bright, 8 * levels.sigma)
+    grey = np.arcsinh(above / SOFTENING) / np.arcsinh(1.15 / SOFTENING)
+    return np.where(frame.valid, np.clip(grey, 0, 1), np.nan).astype(np.float32)
