@@ -221,6 +221,11 @@ class Pointing:
             return float(lat), float(lon), float(sight.altitude(u, v)[0])
         return math.nan, math.nan, math.nan
 
+    def pose_at(self, y_px: float) -> Pose:
+        """The camera when it took a row of the frame; the first where no framelet shows the row."""
+        number = 0 if self.strip is None else int(self.strip.shown(np.array(y_px, float)))
+        return self.poses[max(number, 0)]
+
     def place_sigma_deg(self, x_px: float, y_px: float, sigma_px: float) -> float:
         """1-sigma in degrees of arc of a place read off with an error of ``sigma_px``, at most 90; NaN off the disk."""
         seen = self.at(x_px, y_px)
@@ -393,7 +398,7 @@ class Sight:
         }
 
     def image(self, points_km: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """Where points (..., 3) of the body's frame fall, x and y in pixels (NaN behind the camera); if they are seen."""
+        """Where points (..., 3) of the body fall, x and y in pixels (NaN behind the camera); whether they are seen."""
         ray = (points_km - self.pose.position_km) @ self.pose.rotation.T
         with np.errstate(divide="ignore", invalid="ignore"):
             ahead = np.where(ray[..., 2] > 0, ray[..., 2], np.nan)

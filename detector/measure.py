@@ -158,7 +158,7 @@ def _on_sphere(dx: float, dy: float, limb: Limb, view: View) -> tuple[float, flo
     per_px = 1.0 / (limb.radius_px * math.sqrt(distance**2 - 1.0))  # tangent of the angle of a pixel
     angle = math.radians(view.north_azimuth_deg)
     up = (dx * math.cos(angle) + dy * math.sin(angle)) * per_px
-    right = (-dx * math.sin(angle) + dy * math.cos(angle)) * per_px
+    right = (-dx * math.sin(angle) + dy * math.cos(angle)) * (-per_px if view.mirrored else per_px)
     slope2 = up**2 + right**2
     depth = (distance - math.sqrt(max(0.0, 1.0 - slope2 * (distance**2 - 1.0)))) / (1.0 + slope2)
     return right * depth, up * depth, distance - depth

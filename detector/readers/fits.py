@@ -4,7 +4,8 @@ Decisions
 ---------
 * Rows are kept in the file's order (row 0 is FITS row 1), so pixels agree with astropy's array.
 * LORRI's header carries the geometry of its target. FITS counts rows upwards, so shown with row 0 at the top the sky is
-  mirrored: the view keeps range and sub-points, and leaves north out.
+  mirrored: the view says so, keeps range and sub-points, and leaves north out (the clock angles of the first delivery
+  are known to be off by 90 degrees).
 * SRU (512 x 512): rows 510-511 and columns 0-1 are dummies, 0 means not downlinked: not valid.
 * What is written as BLANK, NaN or infinite is not valid.
 """
@@ -149,4 +150,5 @@ def _view(header: _Header, camera: Camera) -> View:
         sub_spacecraft_lon_w_deg=-header.number("SPCTSCLO") % 360,
         sub_solar_lat_deg=header.number("SPCTSOLA"),
         sub_solar_lon_w_deg=-header.number("SPCTSOLO") % 360,
+        mirrored=True,
     )

@@ -7,8 +7,9 @@ Decisions
   (a constant frame). The frame warns when its label disagrees.
 * INSTRUMENT_MODE_ID ..I1..: lines 1-128 are the L band, 129-256 the M band. I2 is M alone, I3 is L alone.
 * UNIT decides between W m-2 sr-1 and W m-2 sr-1 um-1; without it the frame is taken as W m-2 sr-1, with a warning.
-* The picture stays as the archive stores it, which is mirrored left to right against the sky: NORTH_AZIMUTH is kept in
-  the keywords and not in the view, and the view has no predicted centre.
+* The picture stays as the archive stores it, which is mirrored left to right against the sky, and the view says so. It
+  has no predicted centre and no north: NORTH_AZIMUTH stays in the keywords only. In the one real label that was looked
+  at (JIR_IMG_RDR_2017033T114006) it repeats SUB_SPACECRAFT_AZIMUTH and fits the quaternion in no way of counting.
 * Sub-spacecraft and sub-solar longitudes are east-positive in these labels; the view is west-positive.
 * The exposure is STOP_TIME - START_TIME where no exposure is named.
 * Values at or below -999 are fill.
@@ -130,6 +131,7 @@ def _facts_of_label(label: Label, data: Path) -> _Facts:
         sub_spacecraft_lon_w_deg=-label.number("SUB_SPACECRAFT_LONGITUDE") % 360,
         sub_solar_lat_deg=label.number("SUB_SOLAR_LATITUDE"),
         sub_solar_lon_w_deg=-label.number("SUB_SOLAR_LONGITUDE") % 360,
+        mirrored=True,
     )
     return _Facts(
         layout=image_layout(label, data),
@@ -160,6 +162,7 @@ def _facts_of_xml(data: Path, xml: Path) -> _Facts:
         sub_spacecraft_lon_w_deg=-number("subspacecraft_longitude") % 360,
         sub_solar_lat_deg=number("subsolar_latitude"),
         sub_solar_lon_w_deg=-number("subsolar_longitude") % 360,
+        mirrored=True,
     )
     offset, rows, columns = (number(tag) for tag in ("Array_2D_Image.offset", "Line.elements", "Sample.elements"))
     if not all(0 <= term < 1e9 for term in (offset, rows, columns)):

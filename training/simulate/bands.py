@@ -1,9 +1,9 @@
 """Filters as boxes, sunlight through them, and blackbodies through them.
 
-The Sun's spectrum is ASTM E-490 (2000), each value a mean of the standard's own table over about 2 to 5 % in wavelength:
-boxes wider than that come out to 1 or 2 %. Against S2 / S1 of Galileo SSI's calibration (the radiance of a surface of
-I/F = 1 at 5.2 AU, weighted by each filter's and the detector's answer instead of a box) it agrees to 3 % from GREEN to
-IR-8890, to 13 % in VIOLET, where a box takes in too much ultraviolet, and to 10 % in the widest, CLEAR.
+The Sun's spectrum is ASTM E-490 (2000): each value is a mean of the standard's own table over 2 to 5 % in wavelength,
+so boxes wider than that come out to 1 or 2 %. Against S2 / S1 of Galileo SSI's calibration (the radiance of a surface
+of I/F = 1 at 5.2 AU, weighted by the answer of filter and detector instead of a box) it agrees to 3 % from GREEN to
+IR-9680; it is 12 % lower in VIOLET, where a box takes in too much ultraviolet, and 13 % in the wide CLEAR.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ AREA_KM2 = (1e-5, 2e4)
 LEAST_SNR = 0.3
 """Objects below this are in no picture: they could be neither seen nor scored."""
 GLOW = (1e-6, 1e-4)
+TRIES = 6
 
 
 def draw_sample(recipe: Recipe, seed: int, index: int) -> Sample:
@@ -96,14 +97,28 @@ def _eruptions(
 ) -> tuple[tuple[Plume, ...], tuple[HotSpot, ...]]:
     plumes: list[Plume] = []
     if camera.kind != "jiram" or rng.random() < 0.1:
-        odds = np.array([0.25, 0.45, 0.2, 0.1, 0.05, 0.03])[: recipe.plumes + 1]
+        odds = np.array([0.2, 0.5, 0.2, 0.1, 0.05, 0.03])[: recipe.plumes + 1]
         for _ in range(rng.choice(len(odds), p=odds / odds.sum())):
-            plumes.append(draw_plume(rng, geometry, recipe.families, recipe.place))
+            plumes.append(_plume(rng, recipe, geometry, eclipse))
     if eclipse and camera.kind != "jiram":
         plumes = [replace(p, glow=log_uniform(rng, *GLOW)) for p in plumes]
     many = recipe.hotspots * (5 if camera.kind == "jiram" or eclipse else 1)
     spots = tuple(draw_spot(rng, geometry) for _ in range(rng.integers(0, many + 1)))
     return tuple(plumes), spots
+
+
+def _plume(rng: Rng, recipe: Recipe, geometry: Geometry, eclipse: bool) -> Plume:
+    """A plume, drawn again a few times when its top is off the picture or in the dark."""
+    for _ in range(TRIES):
+        plume = draw_plume(rng, geometry, recipe.families, recipe.place)
+        up = geometry.rotation @ direction(plume.lat_deg, plume.lon_w_deg)
+        top = up * (IO_RADIUS_KM + 0.7 * plume.height_km)
+        x, y = (float(value) for value in geometry.project(top))
+        along = float(top @ geometry.sun)
+        lit = eclipse or along > 0 or np.linalg.norm(top - along * geometry.sun) > IO_RADIUS_KM
+        if lit and 0 <= x < recipe.shape[1] and 0 <= y < recipe.shape[0]:
+            break
+    return plume
 
 
 def _echoes(dice: Dice, shape: tuple[int, int], camera: Camera, geometry: Geometry) -> tuple[Echo, ...]:

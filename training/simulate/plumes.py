@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,8 +26,10 @@ GRAVITY_KM_S2 = 1.796e-3
 MU_KM3_S2 = GRAVITY_KM_S2 * IO_RADIUS_KM**2
 GRAINS = 6000
 WAVELENGTH_UM = 0.55
-LARGEST_PX = 320
-"""Larger patches are drawn at reduced resolution: a plume is smooth."""
+LARGEST_PX, TALLEST_PX = 320, 80
+"""Larger patches and taller plumes are drawn at reduced resolution: a plume is smooth."""
+SOFT = (0.015, 0.035, 0.06, 0.11)
+"""1-sigma of a grain in plume heights: near the vent, further, far, and in the halo."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,25 @@ def fly(speed: Array, angle: Array, moment: Array) -> tuple[Array, Array, Array]
     return arc, np.maximum(radius - IO_RADIUS_KM, 0), 2 * (np.pi - mean) / rate
 
 
-def grains(plume: Plume, count: int = GRAINS) -> tuple[Array, Array]:
-    """Positions of the plume's grains in the body's frame (count, 3) in km, and their weights (time aloft, summing 1)."""
+@dataclass(frozen=True)
+class Dust:
+    """The grains of a plume.
+
+    Attributes:
+        places: (N, 3) km in the body's frame.
+        weight: (N,) time aloft, times the jet's density; sums to 1.
+        thin: (N,) bool: of the halo, where grains are few and stand for much.
+
+    """
+
+    places: Array
+    weight: Array
+    thin: NDArray[np.bool_]
+
+
+@functools.lru_cache(maxsize=64)
+def grains(plume: Plume, count: int = GRAINS) -> Dust:
+    """The steady state of a plume: grains caught at random moments of their flights."""
     family, rng = FAMILIES[plume.family], np.random.default_rng(plume.seed)
     top = launch_speed(plume.height_km)
     speed = top * np.clip(1 - np.abs(rng.normal(0, family.speed_spread, count)), 0.05, 1)
@@ -171,7 +190,7 @@ def grains(plume: Plume, count: int = GRAINS) -> tuple[Array, Array]:
     arc, altitude, aloft = fly(np.minimum(speed, 2.2), angle, rng.random(count))
     vents = _vents(rng, plume, family, count)
     weight = aloft * uneven
-    return _placed(vents, heading, arc, altitude), weight / weight.sum()
+    return Dust(_placed(vents, heading, arc, altitude), weight / weight.sum(), halo)
 
 
 def _streaks(rng: Rng, heading: Array, speed: Array, amount: float) -> Array:
@@ -244,66 +263,77 @@ class Columns:
 
 def plume_columns(plume: Plume, geometry: Geometry, shape: tuple[int, int]) -> Columns | None:
     """The plume's columns on the picture; None when nothing of it is there."""
-    body, aloft = grains(plume)
-    points = body @ geometry.rotation.T
+    dust = grains(_unscaled(plume))
+    points = dust.places @ geometry.rotation.T
     seen = ~_hidden(points, geometry.range_km)
     x, y = geometry.project(points)
-    spread = 0.02 * plume.height_km / geometry.km_per_px
+    margin = 3 * SOFT[-1] * plume.height_km / geometry.km_per_px + 3
     ground, shaded = _shadows(points, geometry)
     gx, gy = geometry.project(ground[shaded])
-    box = _box(np.concatenate([x[seen], gx]), np.concatenate([y[seen], gy]), 8 * spread + 3, shape)
+    box = _box(np.concatenate([x[seen], gx]), np.concatenate([y[seen], gy]), margin, shape)
     if box is None or not seen.any():
         return None
-    shrink = max(1.0, max(box[2], box[3]) / LARGEST_PX)
-    canvas = _Canvas(box, shrink, max(spread / shrink, 0.5), plume.height_km / geometry.km_per_px / shrink)
+    tall = plume.height_km / geometry.km_per_px
+    shrink = max(1.0, max(box[2], box[3]) / LARGEST_PX, tall / TALLEST_PX)
+    canvas = _Canvas(box, shrink, tall / shrink)
     lit = seen & _sunlit(points, geometry.sun)
-    unit = _densest(plume) * geometry.km_per_px**2 * shrink**2
-    altitude = np.linalg.norm(points, axis=1) - IO_RADIUS_KM
-    near = np.clip(altitude / plume.height_km, 0, 1)
-    maps = [canvas.column(x[some], y[some], aloft[some], near[some]) / unit for some in (seen, lit)]
-    shadow = canvas.column(gx, gy, aloft[shaded], near[shaded]) / unit
+    unit = _densest(_unscaled(plume)) * geometry.km_per_px**2 * shrink**2
+    soft = _softness(dust, plume)
+    maps = [canvas.column(x[some], y[some], dust.weight[some], soft[some]) / unit for some in (seen, lit)]
+    shadow = canvas.column(gx, gy, dust.weight[shaded], soft[shaded]) / unit
     return Columns(box[0], box[1], *(canvas.enlarged(each) for each in (*maps, shadow)))
+
+
+def _unscaled(plume: Plume) -> Plume:
+    """The plume without what does not move its grains: the key of what is kept of it."""
+    return replace(plume, optical_depth=1.0, glow=0.0, blueness=2.0, albedo=0.9, forward=0.4, name="")
+
+
+def _softness(dust: Dust, plume: Plume) -> NDArray[np.int64]:
+    """Index into ``SOFT`` of each grain: fine near the vent, coarse far from it and in the halo (few grains)."""
+    vent = IO_RADIUS_KM * direction(plume.lat_deg, plume.lon_w_deg)
+    far = np.linalg.norm(dust.places - vent, axis=1) / plume.height_km
+    return np.where(dust.thin, 3, np.digitize(far, (0.3, 0.7)))
 
 
 @functools.lru_cache(maxsize=256)
 def _densest(plume: Plume) -> float:
     """Column of the densest line of sight from the side, 1/km², smoothed like the pictures are."""
-    body, aloft = grains(plume)
+    dust = grains(plume)
     vent = direction(plume.lat_deg, plume.lon_w_deg)
     side = np.cross([0, 0, 1.0], vent)
     side /= np.linalg.norm(side)
     km = max(plume.height_km / 40, 0.2)  # of a pixel: 40 of them to the top
-    canvas = _Canvas((0, 0, 64, 160), 1.0, 0.8, 40.0)
-    x, y = body @ side / km + 80, 56 - (body @ vent - IO_RADIUS_KM) / km
-    near = np.clip((np.linalg.norm(body, axis=1) - IO_RADIUS_KM) / plume.height_km, 0, 1)
-    return float(canvas.column(x, y, aloft, near).max()) / km**2
+    canvas = _Canvas((0, 0, 64, 160), 1.0, 40.0)
+    x, y = dust.places @ side / km + 80, 56 - (dust.places @ vent - IO_RADIUS_KM) / km
+    return float(canvas.column(x, y, dust.weight, _softness(dust, plume)).max()) / km**2
 
 
 @dataclass(frozen=True)
 class _Canvas:
-    """A patch (row, column, height, width) drawn ``shrink`` times smaller, its grain growing with altitude."""
+    """A patch (row, column, height, width) drawn ``shrink`` times smaller; ``tall_px``: the plume's height there."""
 
     box: tuple[int, int, int, int]
     shrink: float
-    finest_px: float
     tall_px: float
 
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of the reduced patch."""
-        return max(int(math.ceil(self.box[2] / self.shrink)), 1), max(int(math.ceil(self.box[3] / self.shrink)), 1)
+        return max(math.ceil(self.box[2] / self.shrink), 1), max(math.ceil(self.box[3] / self.shrink), 1)
 
-    def column(self, x: Array, y: Array, weight: Array, near: Array) -> Image:
-        """Grains at picture pixels -> column density of the reduced patch; ``near``: altitude, 0 ground .. 1 top."""
+    def column(self, x: Array, y: Array, weight: Array, soft: NDArray[np.int64]) -> Image:
+        """Grains at picture pixels -> column density of the reduced patch; ``soft``: index of their size."""
         rows, columns = self.size
         px = (x - self.box[1] + 0.5) / self.shrink - 0.5
         py = (y - self.box[0] + 0.5) / self.shrink - 0.5
         total = np.zeros((rows, columns), np.float32)
-        for low, high, grain in ((-1, 0.25, 0.012), (0.25, 0.6, 0.03), (0.6, 2, 0.05)):
-            some = (near > low) & (near <= high)
+        for kind, share in enumerate(SOFT):
+            some = soft == kind
             if some.any():
-                soft = max(self.finest_px, grain * self.tall_px)
-                total += cv2.GaussianBlur(_deposit(px[some], py[some], weight[some], (rows, columns)), (0, 0), soft)
+                sigma = max(0.5, share * self.tall_px)
+                piece = _deposit(px[some], py[some], weight[some], (rows, columns))
+                total += cv2.GaussianBlur(piece, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
         return total
 
     def enlarged(self, patch: Image) -> Image:
@@ -364,13 +394,13 @@ def _deposit(x: Array, y: Array, weight: Array, shape: tuple[int, int]) -> Image
 
 def plume_width_km(plume: Plume) -> float:
     """Distance along the ground within which nine tenths of the plume's dust hangs."""
-    body, aloft = grains(plume)
+    dust = grains(_unscaled(plume))
     vent = direction(plume.lat_deg, plume.lon_w_deg)
     side = np.cross([0, 0, 1.0], vent)
     side /= np.linalg.norm(side)
-    off = np.sort(np.abs(np.arctan2(body @ side, body @ vent)) * IO_RADIUS_KM)
-    order = np.argsort(np.abs(np.arctan2(body @ side, body @ vent)))
-    return float(2 * off[np.searchsorted(np.cumsum(aloft[order]), 0.9)])
+    off = np.abs(np.arctan2(dust.places @ side, dust.places @ vent)) * IO_RADIUS_KM
+    order = np.argsort(off)
+    return float(2 * off[order][np.searchsorted(np.cumsum(dust.weight[order]), 0.9)])
 
 
 # -- the population -------------------------------------------------------------------------------------------------

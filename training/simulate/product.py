@@ -14,9 +14,8 @@ from training.simulate.cameras.camera import Camera
 from training.simulate.cameras.ssi import SsiCamera
 from training.simulate.dice import Dice
 from training.simulate.draw import draw_exposure
-from training.simulate.light import light_of
 from training.simulate.recipe import Recipe
-from training.simulate.scene import Sample, Scene, take, true_limb, visible
+from training.simulate.scene import Sample, Scene, light_of, take, true_limb, visible
 
 JUNOCAM_COLOURS = ("BLUE", "GREEN", "RED")
 SHAPES = {"ssi": (800, 800), "jiram": (256, 432), "sru": (512, 512), "picture": (512, 512)}

@@ -23,6 +23,7 @@ CLUSTERS_PER_HIT = (0.004, 0.05)
 TAIL_SHARE, TAIL_INDEX = 0.15, 1.7
 """Share of the hits whose energy follows a power law, and the index of its cumulative distribution."""
 
+NEIGHBOURS = np.array([[0, 0, -1, 1], [-1, 1, 0, 0]])
 TRACK_STEP_PX = 0.5
 PATCH_PX = 9
 CLUSTER_SIGMA_PX = (0.4, 0.9)
@@ -42,7 +43,7 @@ def strike(counts: Image, dice: Dice, rate: float, level: float, high: float) ->
 
     """
     mean = rate * counts.size / 1e5
-    shares = dice.rng("radiation")
+    shares = dice.rng("radiation by kind")
     tracks, clusters = log_uniform(shares, *TRACKS_PER_HIT), log_uniform(shares, *CLUSTERS_PER_HIT)
     struck = []
     if (found := some(dice, "hits", mean)) is not None:
@@ -101,7 +102,7 @@ def _hits(rng: Rng, count: int, shape: tuple[int, ...], level: float) -> Struck:
     row, column = rng.integers(0, shape[0], count), rng.integers(0, shape[1], count)
     signal = energies(rng, count, level)
     spilt = rng.random(count) < rng.uniform(0, 0.5)
-    step = rng.integers(-1, 2, (2, count))
+    step = NEIGHBOURS[:, rng.integers(0, NEIGHBOURS.shape[1], count)]
     share = rng.uniform(0.1, 1, count)
     return (
         np.concatenate([row, (row + step[0])[spilt]]),

@@ -48,8 +48,8 @@ class Recipe:
     natural: float = 0.25
     plumes: int = 3
     hotspots: int = 3
-    empty: float = 0.2
-    eclipse: float = 0.1
+    empty: float = 0.15
+    eclipse: float = 0.12
     no_limb: float = 0.08
     families: tuple[str, ...] = ()
     place: str = "any"

@@ -28,12 +28,19 @@ PANEL_COLUMNS = 5
 EFFECT_COLUMNS = 8
 PANEL_INCHES = 2.6
 DPI = 110
-SOFTENING = 0.06
+SOFTENING, LIFTED = 0.06, 0.01
+"""Share of the bright surface below which light is shown linearly: on sheets of frames, and of effects."""
 GROUND, INK = "#0f1318", "#dfe5ea"
 
+OWNERS = {
+    "ssi": ("summation", "adc_bins", "shutter_smear", "ict", "barc", "cut_out", "garbled_lines", "blemishes"),
+    "junocam": ("tdi", "seams", "late_damage", "blooming"),
+    "jiram": ("odd_even", "hot_pixels", "negative_floor", "jiram_smear"),
+}
+"""Cameras whose own effects these are; the others are shown by the framing camera."""
 # What shows an effect best: the instrument and other settings; everything else is a plain daylight picture.
 SHOWN_BY: dict[str, dict[str, object]] = {
-    "mountains": {"usual_radius_px": (300, 320), "phase_deg": (60, 70)},
+    "mountains": {"usual_radius_px": (180, 200), "phase_deg": (20, 30)},
     "opposition_surge": {"phase_deg": (0.2, 0.5)},
     "frost_forward": {"phase_deg": (110, 120)},
     "jupiter_shine": {"phase_deg": (150, 160)},
@@ -42,24 +49,19 @@ SHOWN_BY: dict[str, dict[str, object]] = {
     "moon": {"usual_radius_px": (40, 50)},
     "jupiter": {"usual_radius_px": (40, 50)},
     "ring": {"usual_radius_px": (40, 50)},
-    **dict.fromkeys(
-        ("summation", "adc_bins", "shutter_smear", "ict", "barc", "cut_out", "garbled_lines", "blemishes"),
-        {"instrument": "ssi"},
-    ),
     "on_chip_mosaic": {"instrument": "ssi", "usual_radius_px": (25, 30)},
     "bleeding": {"instrument": "ssi", "only": ("bleeding", "eclipse"), "hotspots": 1, "hotspot_snr": (5e4, 1e5)},
-    **dict.fromkeys(("tdi", "seams", "late_damage", "blooming"), {"instrument": "junocam"}),
-    **dict.fromkeys(("odd_even", "hot_pixels", "negative_floor", "jiram_smear"), {"instrument": "jiram"}),
     "column_offsets": {"instrument": "sru"},
 }
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a sheet: the lines under it, and the frame."""
+    """One picture of a sheet: the lines under it, the frame, and how strongly faint light is lifted."""
 
     caption: str
     frame: Frame = field(repr=False)
+    softening: float = SOFTENING
 
 
 def write_sheets(
@@ -104,7 +106,17 @@ def instrument_panels(instrument: str, seed: int, recipe: Recipe) -> Iterator[Pa
     for index in range(PANELS):
         samples = expose(instrument, recipe, seed, index).samples
         sample = samples[index % len(samples)]
-        yield Panel(caption_of(sample), sample.frame)
+        yield Panel(caption_of(sample), squared(sample))
+
+
+def squared(sample: Sample) -> Frame:
+    """The frame, or of a long one the square around Io (or its middle)."""
+    frame, (rows, columns) = sample.frame, sample.frame.shape
+    side = min(rows, columns)
+    middle = sample.limb.x_px if sample.limb.trusted else columns / 2
+    left = int(np.clip(middle - side / 2, 0, columns - side))
+    across = slice(left, left + side)
+    return replace(frame, image=frame.image[:, across], valid=frame.valid[:, across])
 
 
 def caption_of(sample: Sample) -> str:
@@ -120,24 +132,25 @@ def caption_of(sample: Sample) -> str:
 def effect_panels(seed: int) -> Iterator[Panel]:
     """A plain picture, every effect alone, every family of plumes and every kind of hot spot."""
     plain = Recipe(
-        instrument="picture", usual_radius_px=(80, 90), radius_px=(80, 90), phase_deg=(40, 60), plume_snr=(300, 400),
+        instrument="picture", usual_radius_px=(80, 90), radius_px=(80, 90), phase_deg=(40, 60), plume_snr=(3000, 5000),
         hotspot_snr=(60, 100), natural=0.0, empty=1.0, no_limb=0.0, eclipse=0.0, only=(),
     )  # fmt: skip
     yield Panel("nothing but noise\n", draw_sample(plain, seed, 0).frame)
     for name, meaning in EFFECTS.items():
-        changes: dict[str, object] = {"only": (name,)} | SHOWN_BY.get(name, {})
+        owner = next((camera for camera, own in OWNERS.items() if name in own), "picture")
+        changes: dict[str, object] = {"only": (name,), "instrument": owner} | SHOWN_BY.get(name, {})
         if "usual_radius_px" in changes:
             changes["radius_px"] = changes["usual_radius_px"]
         if {"hotspots"} & changes.keys():
             changes["empty"] = 0.0
         recipe = replace(plain, **changes)  # type: ignore[arg-type]
-        yield Panel(_wrapped(name, meaning), draw_sample(recipe, seed, 1).frame)
+        yield Panel(_wrapped(name, meaning), draw_sample(recipe, seed, 1).frame, LIFTED)
     for family in FAMILIES:
         recipe = replace(plain, empty=0.0, families=(family,), place="limb", plumes=1, hotspots=0, phase_deg=(90, 110))
-        yield Panel(f"plume: {family}\n", _with_object(recipe, seed).frame)
+        yield Panel(f"plume: {family}\n", _with_object(recipe, seed).frame, LIFTED)
     for place in ("disk", "terminator"):
         recipe = replace(plain, empty=0.0, place=place, plumes=1, hotspots=0, phase_deg=(60, 100))
-        yield Panel(f"plume: {place}\n", _with_object(recipe, seed).frame)
+        yield Panel(f"plume: {place}\n", _with_object(recipe, seed).frame, LIFTED)
 
 
 def _with_object(recipe: Recipe, seed: int) -> Sample:
@@ -169,16 +182,19 @@ def _draw(path: Path, panels: Sequence[Panel], columns: int, title: str) -> Path
         axes = figure.add_axes(
             (column / columns + 0.004, height - (row + 0.84) * cell, 1 / columns - 0.008, 0.83 * cell)
         )
-        axes.imshow(stretched(panel.frame), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(stretched(panel.frame, panel.softening), cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
         axes.set_axis_off()
         axes.text(0.5, -0.02, panel.caption, transform=axes.transAxes, color=INK, fontsize=7.5, ha="center", va="top")
     canvas.print_png(str(path))  # type: ignore[no-untyped-call]
     return path
 
 
-def stretched(frame: Frame) -> NDArray[np.float32]:
-    """(H, W) 0..1: from the sky to the bright surface, faint light lifted; not valid is NaN."""
+def stretched(frame: Frame, softening: float) -> NDArray[np.float32]:
+    """(H, W) 0..1: from the sky to the bright surface; light below ``softening`` of it is shown linearly.
+
+    Not valid is NaN.
+    """
     levels = measure_levels(frame.image, frame.valid)
     above = np.maximum(frame.image - levels.sky + 2 * levels.sigma, 0) / max(levels.bright, 8 * levels.sigma)
-    grey = np.arcsinh(above / SOFTENING) / np.arcsinh(1.15 / SOFTENING)
+    grey = np.arcsinh(above / softening) / np.arcsinh(1.15 / softening)
     return np.where(frame.valid, np.clip(grey, 0, 1), np.nan).astype(np.float32)

@@ -118,21 +118,23 @@ def jupiter(rng: Rng, shape: tuple[int, int]) -> Image:
 
 
 def clouds(rng: Rng, shape: tuple[int, int]) -> Image:
-    """Belts, zones, festoons and ovals, around 1 (H, W)."""
+    """Belts and zones of uneven width, turbulent at their edges, with ovals, around 1 (H, W)."""
     size = max(shape)
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32) / size
     turn = rng.uniform(0, np.pi)
-    across, along = rows * math.cos(turn) + columns * math.sin(turn), columns * math.cos(turn) - rows * math.sin(turn)
-    wave = across + sum(
-        rng.normal(0, 0.012) * np.sin(2 * np.pi * (along * k + 3 * across) + rng.uniform(0, 6)) for k in (3, 7, 13)
+    c, s = np.float32(math.cos(turn)), np.float32(math.sin(turn))
+    across, along = rows * c + columns * s, columns * c - rows * s
+    across = across + _mottle(rng, shape, 5, 0.02) + _mottle(rng, shape, 16, rng.uniform(0, 0.012))
+    latitude = np.linspace(-1.5, 1.5, 400)
+    belts = sum(
+        rng.uniform(0, 0.5 / count) * np.interp(latitude, np.linspace(-1.5, 1.5, count), rng.normal(0, 1, count)) * 3
+        for count in (8, 20, 60)
     )
-    light = 1 + sum(rng.normal(0, 0.1) * np.sin(2 * np.pi * wave * k + rng.uniform(0, 6)) for k in (1.5, 3, 5, 9, 16))
+    light = 1 + np.interp(across, latitude, belts).astype(np.float32)
     for _ in range(rng.integers(0, 4)):
-        y, x, wide = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.02, 0.12)
-        oval = ((across - y) / (0.5 * wide)) ** 2 + ((along - x) / wide) ** 2
-        light = light + rng.normal(0, 0.25) * np.exp(-oval)
-    light = light + _mottle(rng, shape, 12, 0.05) + _mottle(rng, shape, 40, 0.03)
-    return np.clip(light, 0.15, 2).astype(np.float32)
+        y, x, wide = rng.uniform(-0.5, 1), rng.uniform(-0.5, 1), rng.uniform(0.02, 0.12)
+        light = light + rng.normal(0, 0.25) * np.exp(-(((across - y) / (0.5 * wide)) ** 2 + ((along - x) / wide) ** 2))
+    return np.clip(light + _mottle(rng, shape, 30, 0.03), 0.15, 2).astype(np.float32)
 
 
 def ring(rng: Rng, shape: tuple[int, int]) -> Image:
@@ -193,11 +195,11 @@ def _mottled(rng: Rng, shape: tuple[int, int], radius_px: float) -> Image:
 
 
 def veil(dice: Dice, light: Image, dark: float) -> Image:
-    """Stray light in front of everything, (H, W) in the unit of ``light``: ``gradient``, ``scattered_light``, ``ghost``.
+    """Stray light in front of everything (H, W): effects ``gradient``, ``scattered_light``, ``ghost``.
 
     Args:
         dice: of the picture.
-        light: (H, W) what the optics let through.
+        light: (H, W) what the optics let through; the answer is in its unit.
         dark: 1-sigma noise of a dark pixel in the same unit: the scale of a gradient.
 
     """

@@ -165,20 +165,22 @@ def matched(sample: Sample, truth: NDArray[np.float32], sigma: float) -> list[tu
 
 
 @pytest.mark.parametrize("step", [0.0, 1.0])
-def test_the_matched_filter_answers_as_the_truth_says(step: float) -> None:
+@pytest.mark.parametrize(("kind", "limb"), [("hotspot", NONE), ("plume", Limb(48.0, 60.0, 30.0))])
+def test_the_matched_filter_answers_as_the_truth_says(step: float, kind: str, limb: Limb) -> None:
     sky, sigma = np.full((96, 96), 100, np.float32), 1.5
     flat = Measured(np.array([0.0, 1e5]), np.array([sigma, sigma]), step, math.inf, 0.8, 100.0, 0.0)
-    recipe = replace(QUIET, hotspots=1, plumes=0, hotspot_snr=(6.0, 25.0))
+    one = replace(QUIET, hotspots=int(kind == "hotspot"), plumes=int(kind == "plume"))
+    recipe = replace(one, hotspot_snr=(6.0, 25.0), plume_snr=(6.0, 25.0))
     found = []
     for index in range(300):
         image = np.random.default_rng(index).normal(sky, sigma)
         host = Frame.of(np.round(image) if step else image)
-        found += matched(inject(host, NONE, recipe, 0, index, measured=flat), sky, sigma)
+        found += matched(inject(host, limb, recipe, 0, index, measured=flat), sky, sigma)
     answer, promised = np.array(found).T
-    assert len(found) > 280  # now and then nothing fits on so small a sky
-    assert np.mean(answer - promised) == pytest.approx(0, abs=0.2)
-    assert np.std(answer - promised) == pytest.approx(1, abs=0.15)
-    assert 5.9 < promised.min() < 8 < 18 < promised.max() < 25.1
+    assert len(found) > 120  # half of the frames get no plume
+    assert np.mean(answer - promised) == pytest.approx(0, abs=0.3)
+    assert np.std(answer - promised) == pytest.approx(1, abs=0.2)
+    assert 5.5 < promised.min() < 8 < 18 < promised.max() < 25.1
 
 
 def test_only_the_objects_pixels_change() -> None:
@@ -244,9 +246,9 @@ def test_light_is_known_where_the_unit_is_a_physical_one() -> None:
     recipe = replace(QUIET, hotspots=0, plumes=1, place="limb", plume_snr=(100.0, 300.0))
     risen = []
     for index in range(12):
-        for thing in inject(host, CIRCLE, recipe, 0, index).objects:
-            change = (inject(host, CIRCLE, recipe, 0, index).frame.image - host.image)[thing.place]
-            risen.append((thing.peak_i_over_f, change.max()))
+        sample = inject(host, CIRCLE, recipe, 0, index)
+        for thing in sample.objects:
+            risen.append((thing.peak_i_over_f, (sample.frame.image - host.image)[thing.place].max()))
     said, seen = np.array(risen).T
     np.testing.assert_allclose(seen, said, atol=0.05)
     assert 0.01 < np.median(said) < 0.5
