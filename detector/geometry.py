@@ -332,8 +332,10 @@ class Sight:
         position = self.pose.position_km
         h = self.pose.rotation @ position
         length2 = position @ position + depth * (2 * (h[0] * u + h[1] * v + h[2]) + depth * (1 + u * u + v * v))
-        k = np.sqrt(np.maximum(near, 1e-12))
-        return np.sqrt(np.maximum(length2, 1e-12)) * (1 - 1 / k), square, depth, near
+        length = np.sqrt(np.maximum(length2, 0))
+        radii = self.pointing.radii_km  # at the centre the quotient is lost in rounding
+        level = np.clip(length / np.sqrt(np.maximum(near, 1e-12)), min(radii), max(radii))
+        return length - level, square, depth, near
 
     def closest(self, u: Array, v: Array) -> tuple[Array, Array, Array]:
         """Return where lines of sight pass closest to the body, body's frame, km."""
@@ -405,7 +407,8 @@ class Sight:
             u, v = ray[..., 0] / ahead, ray[..., 1] / ahead
         square, depth, near = self._scaled(u, v)
         surface = depth - np.sqrt(np.maximum(1 - near, 0) / square)
-        hidden = (near < 1) & (ray[..., 2] > surface + 1e-6 * depth)
+        # Lines that graze the body within a metre do not hide what they graze.
+        hidden = (near < 1 - 1e-6) & (ray[..., 2] > surface + 1e-6 * depth)
         x, y = self.pointing.optics.pixels(u, v)
         return x, y, np.isfinite(u) & ~hidden
 

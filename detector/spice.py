@@ -48,7 +48,7 @@ TEXT_KERNELS = (".tls", ".tsc", ".tpc", ".tf")
 """Leap seconds, clocks, planetary constants, frames; instrument kernels (.ti) say what ``detector.optics`` knows."""
 PREDICTED = re.compile(r"_(pre|prd|pred|predict|pla)[_\d.]", re.IGNORECASE)
 TARGETS = {"IO": 501, "JUPITER": 599}
-SUN = 10
+SUN, SUNLIGHT_S = 10, 3000.0
 JUNOCAM_START_BIAS_S = 0.06188
 JIRAM_LATE_FROM_ORBIT, JIRAM_LATE_S = 51, 0.62
 INVENTED_END_S = 1e10
@@ -272,7 +272,8 @@ def _covering(spice: ModuleType, kernels: Kernels, mount: Mount, target: int, sp
     for body, what in ((mount.spacecraft, "position of the spacecraft"), (target, "position of the target")):
         _no_gap(spice, kernels, [w.get(body, ()) for w in positions.values()], span, f"{what} ({body})")
     _no_gap(spice, kernels, list(attitudes.values()), span, f"attitude ({mount.attitude})")
-    near = [path for path, bodies in positions.items() if any(_meets(w, span) for w in bodies.values())]
+    lit = (span[0] - SUNLIGHT_S, span[1])  # the Sun is where it was when its light left it
+    near = [path for path, bodies in positions.items() if any(_meets(w, lit) for w in bodies.values())]
     return near + [path for path, windows in attitudes.items() if _meets(windows, span)]
 
 
@@ -297,6 +298,14 @@ def _no_gap(spice: ModuleType, kernels: Kernels, windows: Sequence[Sequence[Wind
     )
 
 
+@contextmanager
+def _reading(spice: ModuleType, path: Path, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except spice.utils.exceptions.SpiceyError as error:
+        raise InputError(path, f"its coverage cannot be read: {_short(error)}", remedy) from error
+
+
 def _utc(spice: ModuleType, moment: float) -> str:
     if abs(moment) >= INVENTED_END_S:
         return "ever" if moment < 0 else "for ever"
@@ -306,7 +315,9 @@ def _utc(spice: ModuleType, moment: float) -> str:
 def _position_windows(spice: ModuleType, path: Path) -> dict[int, tuple[Window, ...]]:
     key = (path, path.stat().st_mtime_ns, 0)
     if key not in _COVERAGE:
-        _COVERAGE[key] = {int(body): _pairs(spice.spkcov(str(path), int(body))) for body in spice.spkobj(str(path))}
+        with _reading(spice, path, "fetch it again"):
+            bodies = [int(body) for body in spice.spkobj(str(path))]
+            _COVERAGE[key] = {body: _pairs(spice.spkcov(str(path), body)) for body in bodies}
     return _COVERAGE[key]
 
 
@@ -314,14 +325,10 @@ def _attitude_windows(spice: ModuleType, path: Path, structure: int) -> tuple[Wi
     """Return when a CK file knows a structure's attitude; needs the structure's clock."""
     key = (path, path.stat().st_mtime_ns, structure)
     if key not in _COVERAGE:
-        found = {}
-        if structure in {int(item) for item in spice.ckobj(str(path))}:
-            try:
-                windows = spice.ckcov(str(path), structure, False, "INTERVAL", 0.0, "TDB")
-            except spice.utils.exceptions.SpiceyError as error:
-                raise InputError(path, f"its times cannot be read: {_short(error)}", "add the clock (.tsc)") from error
-            found[structure] = _pairs(windows)
-        _COVERAGE[key] = found
+        with _reading(spice, path, "add the spacecraft's clock (.tsc), or fetch it again"):
+            known = structure in {int(item) for item in spice.ckobj(str(path))}
+            windows = spice.ckcov(str(path), structure, False, "INTERVAL", 0.0, "TDB") if known else ()
+            _COVERAGE[key] = {structure: _pairs(windows)}
     return _COVERAGE[key].get(structure, ())
 
 

@@ -163,7 +163,7 @@ def simulate(
             pages = _room("training.simulate.sheet").write_sheets(out, instrument, seed, recipe, bar.at)
             said = f"{len(pages)} sheets in {out}"
         elif into:
-            frames = _room("training.simulate.inject").inject_dataset(into, out, count, seed, config, bar.at)
+            frames = _room("training.simulate.inject_dataset").inject_dataset(into, out, count, seed, config, bar.at)
             said = f"{frames} frames in {out}"
         else:
             writer = _room("training.simulate.write")

@@ -231,7 +231,7 @@ def judge(model: Model, sample: Sample) -> list[Candidate]:
     scores = model.scores(sample.frame, limb)
     regions = find_regions(scores, provisional_points()["screening"], limb)
     truths = [
-        Truth.cut(str(i), t.kind, t.mask & sample.frame.valid, snr_mf=t.snr_mf) for i, t in enumerate(sample.objects)
+        Truth.cut(str(i), t.kind, t.on(sample.frame.shape), snr_mf=t.snr_mf) for i, t in enumerate(sample.objects)
     ]
     match = match_objects(truths, regions, scores)
     found = []

@@ -32,7 +32,6 @@ from detector.instruments import (
     SSI_FILTERS,
     SSI_FRAME_S_BY_RATE,
     SSI_GAIN_E_PER_DN,
-    SSI_SUMMED_FRAME_S,
     junocam_linear,
 )
 from detector.readers.junocam import framelet_step_px, framelet_tops, mosaic_rows
@@ -65,6 +64,7 @@ class Meta:
         ict_step, ict_despike: SSI, quantisation step and despike threshold of the lossy compression; step 0 = none.
         truth_window: SSI, kept without loss; like ``cut_out_window``.
         on_chip_mosaic: SSI, several exposures on the frame.
+        summed_geometry: SSI, the label counts the pixels of a summed frame, not those of the chip.
 
     """
 
@@ -92,6 +92,7 @@ class Meta:
     ict_despike: int = 255
     truth_window: tuple[int, int, int, int] = (801, 801, 96, 96)
     on_chip_mosaic: bool = False
+    summed_geometry: bool = False
 
 
 def _number(value: float, pattern: str = "{:.6g}", unit: str = "") -> str:
@@ -154,8 +155,7 @@ def _slant_km(meta: Meta) -> float:
 
 
 def _pixel_scale_m(meta: Meta) -> float:
-    summed = meta.frame_duration_s in SSI_SUMMED_FRAME_S
-    return _slant_km(meta) * 1000 * SSI.ifov_rad * (2 if summed else 1)
+    return _slant_km(meta) * 1000 * SSI.ifov_rad * (2 if meta.summed_geometry else 1)
 
 
 def _ssi_vicar_label(meta: Meta) -> bytes:

@@ -74,11 +74,18 @@ def draw_scene(recipe: Recipe, camera: Camera, dice: Dice, eclipse: bool) -> Sce
     if eclipse:
         sunlight = log_uniform(rng, 1e-8, 1e-5) if rng.random() < 0.3 else 0.0
         surface = replace(surface, sunlight=sunlight, jupiter_shine=0.0)
+    dark = camera.sigma(np.full((1, 1), camera.pedestal, np.float32)).item() / camera.bright
     if limbless and not close:
         warm = log_uniform(rng, 1, 20) if camera.kind == "jiram" else 1.0  # Jupiter glows at 5 um
-        return Scene(recipe.shape, None, surface, (), (), max(sunlight, 1e-4) * warm * sky.no_io(dice, recipe.shape))
+        return Scene(
+            recipe.shape,
+            None,
+            surface,
+            (),
+            (),
+            max(sunlight, 1e-4) * warm * sky.no_io(dice, recipe.shape, 3 * dark, camera.ifov_rad),
+        )
     plumes, spots = ((), ()) if rng.random() < recipe.empty else _eruptions(rng, recipe, camera, geometry, eclipse)
-    dark = camera.sigma(np.full((1, 1), camera.pedestal, np.float32)).item() / camera.bright
     glow = dice.effect("auroral_limb", 0.6) if eclipse and camera.kind != "jiram" else None
     return Scene(
         recipe.shape,
@@ -86,7 +93,7 @@ def draw_scene(recipe: Recipe, camera: Camera, dice: Dice, eclipse: bool) -> Sce
         surface,
         plumes,
         spots,
-        sky.backdrop(dice, recipe.shape, 3 * dark, camera.ifov_rad, sunlight),
+        sky.backdrop(dice, recipe.shape, 3 * dark, camera.ifov_rad, sunlight, geometry.sun),
         glow=None if glow is None else auroral_glow(geometry, glow, recipe.shape),
         echoes=_echoes(dice, recipe.shape, camera, geometry),
     )

@@ -373,7 +373,7 @@ def _seen(ground: Array, light: Array, place: _Place, geometry: Geometry, spot: 
 
 def _layer_shares(rng: Rng, kelvin: list[float]) -> Array:
     """(components, 3): shares of each component's area in the layers crust, middle and hot, by its rank."""
-    hot_when_alone = rng.uniform(0.1, 0.5) if kelvin[0] < 500 else rng.uniform(0.5, 1)
+    hot_when_alone = rng.uniform(0.01, 0.1) if kelvin[0] < 500 else rng.uniform(0.5, 1)
     if len(kelvin) == 1:
         return np.array([[1 - hot_when_alone, 0, hot_when_alone]])
     rank = np.argsort(np.argsort(kelvin))
@@ -386,10 +386,8 @@ _CIRCLE = np.exp(2j * np.pi * np.arange(128) / 128)
 
 def _lake(rng: Rng, detail: _Detail) -> tuple[_Surface, _Line]:
     """A crust, a part of it that was renewed last, and a bright thin rim; often a horseshoe about an island."""
-    ring, island = (
-        _ring(rng),
-        _ring(rng) * rng.uniform(0.3, 0.6) + rng.uniform(-0.25, 0.25) * np.exp(1j * rng.uniform(0, 6.3)),
-    )
+    ring, island = _ring(rng), _ring(rng) * rng.uniform(0.3, 0.6)
+    island = island + rng.uniform(-0.25, 0.25) * np.exp(1j * rng.uniform(0, 2 * np.pi))
     with_island, towards, reach = rng.random() < 0.35, rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.6)
     texels = detail.texels(2.0)
     floor = np.zeros((texels, texels), np.float32)
@@ -572,7 +570,7 @@ SHAPE_SHARES = {  # point, lake, flow, fountain
 }
 """By the hottest kind of component."""
 SIZE_KM = {"point": (0.01, 0.3), "lake": (5.0, 100.0), "flow": (5.0, 250.0), "fountain": (1.0, 30.0)}
-LEAST_SIZE = {"point": 1.0, "lake": 1.5, "flow": 3.0, "fountain": 1.5}
+LEAST_SIZE = {"point": 1.13, "lake": 1.5, "flow": 3.0, "fountain": 1.5}
 """Sizes are at least so many times the square root of the area: the components fit on the outline."""
 JITTER_KM = 4.0
 HORIZON = 0.02
@@ -605,7 +603,7 @@ def draw_power_gw(rng: Rng) -> float:
 
 
 def draw_components(rng: Rng, power_gw: float) -> tuple[tuple[str, ...], tuple[Component, ...]]:
-    """One to three blackbodies of a total power: their kinds, the coolest first, and they themselves.
+    """One to three blackbodies of a total power: their kinds, from crust to hot, and they themselves.
 
     A component that would be larger than its kind gets is hotter instead.
     """

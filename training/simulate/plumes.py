@@ -174,7 +174,7 @@ def grains(plume: Plume, count: int = GRAINS) -> Dust:
     """The steady state of a plume: grains caught at random moments of their flights."""
     family, rng = FAMILIES[plume.family], np.random.default_rng(plume.seed)
     top = launch_speed(plume.height_km)
-    speed = top * np.clip(1 - np.abs(rng.normal(0, family.speed_spread, count)), 0.05, 1)
+    speed: Array = top * np.clip(1 - np.abs(rng.normal(0, family.speed_spread, count)), 0.05, 1)
     halo = rng.random(count) < family.halo
     fastest = rng.uniform(1.05, 1.6) if family.halo < 1 else 1.25
     speed[halo] = top * fastest * rng.random(int(halo.sum())) ** 0.5
@@ -218,8 +218,8 @@ def _vents(rng: Rng, plume: Plume, family: Family, count: int) -> Array:
         turn = rng.choice(jets, count) + rng.normal(0, 0.05, count)
         where = size * (np.cos(turn)[:, None] * east + np.sin(turn)[:, None] * north)
     else:
-        turn = rng.uniform(0, np.pi)
-        where = size * rng.uniform(-0.5, 0.5, count)[:, None] * (np.cos(turn) * east + np.sin(turn) * north)
+        strike = rng.uniform(0, np.pi)
+        where = size * rng.uniform(-0.5, 0.5, count)[:, None] * (np.cos(strike) * east + np.sin(strike) * north)
     places = vent + where
     return np.asarray(places / np.linalg.norm(places, axis=1, keepdims=True))
 
@@ -393,14 +393,12 @@ def _deposit(x: Array, y: Array, weight: Array, shape: tuple[int, int]) -> Image
 
 
 def plume_width_km(plume: Plume) -> float:
-    """Distance along the ground within which nine tenths of the plume's dust hangs."""
+    """Diameter of the circle around the vent over which all but 3 % of the plume's dust hangs."""
     dust = grains(_unscaled(plume))
     vent = direction(plume.lat_deg, plume.lon_w_deg)
-    side = np.cross([0, 0, 1.0], vent)
-    side /= np.linalg.norm(side)
-    off = np.abs(np.arctan2(dust.places @ side, dust.places @ vent)) * IO_RADIUS_KM
+    off = np.arccos(np.clip(dust.places @ vent / np.linalg.norm(dust.places, axis=1), -1, 1)) * IO_RADIUS_KM
     order = np.argsort(off)
-    return float(2 * off[order][np.searchsorted(np.cumsum(dust.weight[order]), 0.9)])
+    return float(2 * off[order][np.searchsorted(np.cumsum(dust.weight[order]), 0.97)])
 
 
 # -- the population -------------------------------------------------------------------------------------------------

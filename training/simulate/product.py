@@ -95,6 +95,7 @@ def _ssi_meta(meta: archive.Meta, camera: SsiCamera, scene: Scene) -> archive.Me
         ict_step=camera.ict_step,
         ict_despike=camera.despike,
         on_chip_mosaic=bool(scene.echoes),
+        summed_geometry=camera.summed,
     )
 
 

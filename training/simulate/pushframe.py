@@ -1,15 +1,23 @@
 """JunoCam's lens: a mosaic of framelets, each a distorted pinhole picture taken at its own spin angle.
 
-The spacecraft turns about an axis that is parallel to the lines, so a point of the sky keeps its column, but for the
-distortion, and moves up by one step from framelet to framelet: the mosaic's rows follow the spin angle. Distortion,
-optical axis and focal length are the instrument kernel's (``juno_junocam_v03.ti``), the layout is the reader's.
+The spacecraft turns about an axis that is almost parallel to the lines, so a point of the sky moves up by one step from
+framelet to framelet and, off the middle of the line, to another column: by as much as 10 px at the ends of the lines
+of RED and METHANE, whose strips lie off the optical axis. That is why limbs are jagged at the seams of a mosaic.
+
+Sources
+-------
+* Distortion, optical axis and focal length: the instrument kernel ``juno_junocam_v03.ti``.
+* Spin axis: angular velocity in the reconstructed attitude of 2016-08-27 (CK ``juno_sc_rec_160821_160827_v01``), in the
+  camera's frame by ``juno_v12.tf``. The nominal axis, +Z of the spacecraft, is 0.05 degrees off. Limbs in strips of
+  orbit 43 run on within 1 px over the seams on the ideal plane where they jump by 2 to 6 px in the mosaic.
+* Layout of the mosaic: ``detector.readers.junocam``.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +32,15 @@ from detector.instruments import (
 from detector.readers.junocam import framelet_of_rows, framelet_step_px, framelet_tops, mosaic_rows
 
 Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
 AXIS_X_PX = 814.21
+SPIN_AXIS = (0.99999543, -0.00152, 0.00261)
+"""In the camera's frame (columns, rows, into the scene); turns that count up carry the camera down the mosaic."""
+LENS_RADIUS_PX = 1000.0
+"""The detector ends 880 px from the optical axis; beyond this radius the lens is continued in proportion."""
+NEAREST_TO_SIDE = 0.05
+"""Cosine of the largest angle off Io's direction that still has a place on the ideal plane."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +49,12 @@ class PushFrame:
 
     Attributes:
         filter_name: BLUE, GREEN, RED or METHANE.
-        n_frames: framelets of the mosaic.
+        n_frames: framelets of the mosaic; rows before the first and after the last continue those.
         interframe_delay_s: between them.
         io_px: column and row on the picture where Io's centre falls; also its place on the ideal plane.
         corner_px: column and row of the mosaic of the picture's first pixel.
         jogs_px: for each framelet, how far in columns and rows its pointing is off; empty = not at all.
+        growth: how much larger Io is from framelet to framelet, relative; less than 0 when receding.
 
     """
 
@@ -46,38 +63,42 @@ class PushFrame:
     interframe_delay_s: float
     io_px: tuple[float, float]
     corner_px: tuple[int, int] = (0, 0)
-    jogs_px: tuple[tuple[float, float], ...] = field(default=())
+    jogs_px: tuple[tuple[float, float], ...] = ()
+    growth: float = 0.0
 
     def ideal(self, x_px: Array, y_px: Array) -> tuple[Array, Array]:
-        """Pixels of the picture -> the ideal plane."""
-        u, v, w = self._towards(*self._sky(x_px, y_px))
-        near = np.where(w > 0.05, w, np.nan)  # behind the ideal camera: nowhere
-        return self.io_px[0] + u / near / JUNOCAM.ifov_rad, self.io_px[1] + v / near / JUNOCAM.ifov_rad
+        """Pixels of the picture -> the ideal plane, float32; NaN for directions 87 degrees and more off Io's."""
+        index = self._framelet_at(_thin(y_px))
+        x = (x_px - self._origin[index, 0]).astype(np.float32)
+        y = (y_px - self._origin[index, 1]).astype(np.float32)
+        factor = _undistortion(x * x + y * y)
+        turned = self._turned.astype(np.float32)[index]
+        u, v, w = (factor * (turned[..., i, 0] * x + turned[..., i, 1] * y) + turned[..., i, 2] for i in range(3))
+        if w.size and w.min() < NEAREST_TO_SIDE:
+            w = np.where(w < NEAREST_TO_SIDE, np.float32(np.nan), w)
+        across, down = (np.float32(place) for place in self.io_px)
+        return across + u / w, down + v / w
 
     def pixel(self, x_px: Array, y_px: Array) -> tuple[Array, Array]:
         """The ideal plane -> pixels of the picture; what lies between framelets goes to the nearest."""
-        u, v = (x_px - self.io_px[0]) * JUNOCAM.ifov_rad, (y_px - self.io_px[1]) * JUNOCAM.ifov_rad
-        ray = np.stack([u, v, np.ones_like(u)], -1) @ self._basis
-        pitch, reach = np.arctan2(ray[..., 1], ray[..., 2]), np.hypot(ray[..., 1], ray[..., 2])
+        ideal = np.stack(np.broadcast_arrays(x_px - self.io_px[0], y_px - self.io_px[1], 1.0), -1)
+        towards = (np.linalg.inv(self._turned[self._io_framelet]) @ ideal[..., None])[..., 0]
+        pitch = np.arctan2(towards[..., 1], JUNOCAM_FOCAL_PX * towards[..., 2]) + self._turn * self._io_framelet
         guess = np.rint((pitch - self._middle) / self._turn)
-        best_x, best_y, best = (np.full(np.shape(u), v) for v in (np.nan, np.nan, np.inf))
+        best = (np.full(ideal.shape[:-1], np.nan), np.full(ideal.shape[:-1], np.nan))
+        least = np.full(ideal.shape[:-1], np.inf)
         for off in (0, -1, 1):
-            frame = np.clip(guess + off, 0, self.n_frames - 1).astype(np.int64)
-            x, y, astray = self._on_framelet(frame, ray[..., 0] / reach, pitch)
-            better = astray < best
-            best_x, best_y, best = (
-                np.where(better, new, old) for new, old in ((x, best_x), (y, best_y), (astray, best))
-            )
-        return best_x, best_y
+            x, y, astray = self._on_framelet(np.clip(guess + off, 0, self.n_frames - 1).astype(np.int64), ideal)
+            better = astray < least
+            best = np.where(better, x, best[0]), np.where(better, y, best[1])
+            least = np.where(better, astray, least)
+        return best
 
     # -- the mosaic ---------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Framelet and row inside it of each mosaic row, and the framelets' tops."""
-        step = framelet_step_px(self.filter_name, self.interframe_delay_s)
-        frame, row = framelet_of_rows(self.n_frames, step).T
-        return frame, row, framelet_tops(self.n_frames, step)
+    @property
+    def _layout(self) -> tuple[Whole, Whole, Whole]:
+        return layout(self.n_frames, framelet_step_px(self.filter_name, self.interframe_delay_s))
 
     @property
     def _turn(self) -> float:
@@ -89,67 +110,65 @@ class PushFrame:
         """Pitch of the middle row of framelet 0."""
         return math.atan((64 - JUNOCAM_AXIS_Y_PX[self.filter_name]) / JUNOCAM_FOCAL_PX)
 
-    @cached_property
-    def _jog(self) -> Array:
-        return np.array(self.jogs_px[: self.n_frames]) if self.jogs_px else np.zeros((self.n_frames, 2))
+    @property
+    def _io_framelet(self) -> int:
+        return int(self._framelet_at(np.array(self.io_px[1])))
+
+    def _framelet_at(self, y_px: Array) -> Whole:
+        """Which framelet fills rows of the picture."""
+        frames = self._layout[0]
+        row = np.rint(y_px + self.corner_px[1])
+        return np.maximum(frames[np.clip(row, 0, len(frames) - 1).astype(np.int64)], 0)
 
     @cached_property
-    def _basis(self) -> Array:
-        """(3, 3): rows are the ideal plane's x, y and axis in the sky of framelet 0."""
-        slope, pitch = self._sky(np.float64(self.io_px[0]), np.float64(self.io_px[1]))
-        axis = np.array([slope, np.sin(pitch), np.cos(pitch)])
-        axis /= np.linalg.norm(axis)
-        across = np.array([1.0, 0, 0]) - axis[0] * axis
-        across /= np.linalg.norm(across)
-        return np.stack([across, np.cross(axis, across), axis])
+    def _origin(self) -> Array:
+        """(n_frames, 2): column and row of the picture where the optical axis pierces each framelet's plane."""
+        origin = np.zeros((self.n_frames, 2))
+        origin[:, 0] = AXIS_X_PX - self.corner_px[0]
+        origin[:, 1] = self._layout[2] + JUNOCAM_AXIS_Y_PX[self.filter_name] - self.corner_px[1]
+        if self.jogs_px:
+            origin += np.array(self.jogs_px)[: self.n_frames]
+        return origin
 
-    def _towards(self, slope: Array, pitch: Array) -> tuple[Array, Array, Array]:
-        """Components of directions along the ideal plane's axes."""
-        ray = np.stack([slope, np.sin(pitch), np.cos(pitch)], -1) @ self._basis.T
-        return ray[..., 0], ray[..., 1], ray[..., 2]
+    @cached_property
+    def _turned(self) -> Array:
+        """(n_frames, 3, 3): what takes (x, y, 1) in undistorted pixels of a framelet to the ideal plane around Io.
 
-    def _sky(self, x_px: Array, y_px: Array) -> tuple[Array, Array]:
-        """Pixels -> slope along the lines and pitch in the sky of framelet 0 (radians)."""
-        frames, _, tops = self._layout
-        row = y_px + self.corner_px[1]
-        index = frames[np.clip(np.rint(row), 0, len(frames) - 1).astype(np.int64)]
-        index = np.maximum(index, 0)
-        x = x_px + self.corner_px[0] - AXIS_X_PX - self._jog[index, 0]
-        y = row - tops[index] - JUNOCAM_AXIS_Y_PX[self.filter_name] - self._jog[index, 1]
-        x, y = undistorted(x, y)
-        return x / np.sqrt(y * y + JUNOCAM_FOCAL_PX**2), np.arctan2(y, JUNOCAM_FOCAL_PX) + index * self._turn
+        Applied to pixels its last component is the cosine of the angle off Io, over that of the angle off the axis.
+        """
+        io = self._io_framelet
+        frames = np.arange(self.n_frames) - io
+        spun = _about(SPIN_AXIS, frames.astype(np.float64) * self._turn)
+        zoom = np.ones((self.n_frames, 3, 1))
+        zoom[:, :2, 0] = ((1 + self.growth) ** frames / JUNOCAM.ifov_rad)[:, None]
+        basis = _basis(*undistorted(*(np.array(self.io_px) - self._origin[io])))
+        return np.asarray(zoom * (basis @ spun) * np.array([1, 1, JUNOCAM_FOCAL_PX]) / JUNOCAM_FOCAL_PX)
 
-    def _on_framelet(self, frame: NDArray[np.int64], slope: Array, pitch: Array) -> tuple[Array, Array, Array]:
-        """Pixels on a given framelet, and how many rows off the rows that it fills."""
-        frames, _, tops = self._layout
-        y = JUNOCAM_FOCAL_PX * np.tan(np.clip(pitch - frame * self._turn, -1.2, 1.2))
-        x = slope * np.sqrt(y * y + JUNOCAM_FOCAL_PX**2)
-        x, y = distorted(x, y)
-        column = x + AXIS_X_PX + self._jog[frame, 0] - self.corner_px[0]
-        row = y + JUNOCAM_AXIS_Y_PX[self.filter_name] + tops[frame] + self._jog[frame, 1]
-        first = np.searchsorted(frames, np.arange(self.n_frames), side="left")
-        last = np.searchsorted(frames, np.arange(self.n_frames), side="right") - 1
-        astray = np.maximum(np.maximum(first[frame] - 0.5 - row, row - last[frame] - 0.5), 0)
-        return column, row - self.corner_px[1], astray
+    def _on_framelet(self, frame: Whole, ideal: Array) -> tuple[Array, Array, Array]:
+        """Pixels on given framelets, and how many rows off the rows that those fill."""
+        rays = (np.linalg.inv(self._turned)[frame] @ ideal[..., None])[..., 0]
+        ahead = np.maximum(rays[..., 2], NEAREST_TO_SIDE)
+        x, y = distorted(rays[..., 0] / ahead, rays[..., 1] / ahead)
+        row = y + self._origin[frame, 1]
+        frames, mosaic_row = self._layout[0], row + self.corner_px[1]
+        first = np.searchsorted(frames, np.arange(self.n_frames), side="left")[frame]
+        last = np.searchsorted(frames, np.arange(self.n_frames), side="right")[frame] - 1
+        astray = np.maximum(np.maximum(first - 0.5 - mosaic_row, mosaic_row - last - 0.5), 0)
+        return x + self._origin[frame, 0], row, astray
 
 
-def distorted(x: Array, y: Array) -> tuple[Array, Array]:
-    """Ideal pixels from the optical axis -> where the lens puts them."""
-    k1, k2 = JUNOCAM.radial
-    r2 = x * x + y * y
-    factor = 1 + k1 * r2 + k2 * r2 * r2
-    return x * factor, y * factor
+def push_frame(
+    filter_name: str, n_frames: int, interframe_delay_s: float, io_x_px: float, io_y_px: float, first_column: int = 0
+) -> PushFrame:
+    """A steady camera's mosaic with Io's centre at a pixel, its columns counted from ``first_column`` on."""
+    return PushFrame(filter_name, n_frames, interframe_delay_s, (io_x_px, io_y_px), (first_column, 0))
 
 
-def undistorted(x: Array, y: Array) -> tuple[Array, Array]:
-    """The inverse of ``distorted`` by fixed-point steps, to 0.01 px inside the detector."""
-    k1, k2 = JUNOCAM.radial
-    u, v = x, y
-    for _ in range(4):
-        r2 = u * u + v * v
-        factor = 1 + k1 * r2 + k2 * r2 * r2
-        u, v = x / factor, y / factor
-    return u, v
+@lru_cache(maxsize=64)
+def layout(n_frames: int, step_px: float) -> tuple[Whole, Whole, Whole]:
+    """Framelet and row inside it of each mosaic row (-1: none), and the framelets' tops, as the reader has them."""
+    frame, row = framelet_of_rows(n_frames, step_px).T
+    return np.ascontiguousarray(frame), np.ascontiguousarray(row), framelet_tops(n_frames, step_px)
 
 
 def frames_for(filter_name: str, interframe_delay_s: float, rows: int) -> int:
@@ -159,3 +178,63 @@ def frames_for(filter_name: str, interframe_delay_s: float, rows: int) -> int:
     while mosaic_rows(count, step) < rows:
         count += 1
     return count
+
+
+# -- optics ---------------------------------------------------------------------------------------------------------
+
+
+def _thin(values: Array) -> Array:
+    """One column of values that are the same along the lines."""
+    return values[:, :1] if values.ndim == 2 and values.strides[1] == 0 else values
+
+
+def _basis(x: Array, y: Array) -> Array:
+    """(3, 3): rows are the ideal plane's x, y and axis when it looks at undistorted pixel (x, y) of a framelet."""
+    axis = np.array([float(x), float(y), JUNOCAM_FOCAL_PX])
+    axis /= np.linalg.norm(axis)
+    across = np.array([1.0, 0, 0]) - axis[0] * axis
+    across /= np.linalg.norm(across)
+    return np.stack([across, np.cross(axis, across), axis])
+
+
+def _about(axis: tuple[float, float, float], angles: Array) -> Array:
+    """(n, 3, 3): what gives a ray of a camera turned about ``axis``, down by ``angles``, in the frame before."""
+    x, y, z = axis
+    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    sine, versine = np.sin(angles)[:, None, None], (1 - np.cos(angles))[:, None, None]
+    return np.asarray(np.eye(3) - sine * across + versine * (across @ across))
+
+
+def distorted(x: Array, y: Array) -> tuple[Array, Array]:
+    """Ideal pixels from the optical axis -> where the lens puts them."""
+    k1, k2 = JUNOCAM.radial
+    r2 = np.minimum(x * x + y * y, LENS_RADIUS_PX**2)
+    factor = 1 + r2 * (k1 + k2 * r2)
+    return x * factor, y * factor
+
+
+def undistorted(x: Array, y: Array) -> tuple[Array, Array]:
+    """The inverse of ``distorted``, to 0.001 px."""
+    factor = _undistortion(x * x + y * y)
+    return x * factor, y * factor
+
+
+@cache
+def _inverse() -> tuple[float, tuple[float, ...]]:
+    """Largest r2 on the detector, and coefficients of r / r_image as a polynomial of r_image2, highest power first."""
+    radius = np.linspace(1.0, LENS_RADIUS_PX, 400)
+    image = distorted(radius, np.zeros_like(radius))[0]
+    power = (image[:, None] / image[-1]) ** (2 * np.arange(1, 6))
+    found = np.linalg.lstsq(power * image[:, None], radius - image, rcond=None)[0]
+    scaled = found / image[-1] ** (2.0 * np.arange(1, 6))
+    return float(image[-1] ** 2), tuple(float(c) for c in scaled[::-1])
+
+
+def _undistortion(r2: Array) -> Array:
+    """By what to multiply pixels whose squared distance from the optical axis is ``r2``; keeps float32."""
+    most, coefficients = _inverse()
+    r2 = np.minimum(r2, r2.dtype.type(most))
+    factor = coefficients[0] * r2
+    for coefficient in coefficients[1:]:
+        factor = (factor + coefficient) * r2
+    return factor + 1

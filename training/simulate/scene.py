@@ -256,10 +256,13 @@ def _with_inset(seen: Readout, camera: Camera, dice: Dice) -> Readout:
 def true_object(
     kind: str, cause: Plume | HotSpot, stamp: Stamp, signal: Image, seen: Readout, camera: Camera
 ) -> TrueObject:
-    """Mask and signal of an object: the noise-free picture with it less the one without it, over the noise."""
+    """Mask and signal of an object: the noise-free picture with it less the one without it, over the noise.
+
+    What a plume takes from the ground behind it, and its shadow, are in the picture but not in its signal.
+    """
     here = signal[stamp.where]
     own = np.minimum(here, camera.saturation) - np.minimum(here - stamp.patch, camera.saturation)
-    own = np.where(seen.valid[stamp.where], own * seen.slope[stamp.where], 0)
+    own = np.where(seen.valid[stamp.where], np.maximum(own, 0) * seen.slope[stamp.where], 0)
     sigma = seen.sigma[stamp.where]
     mask = (own >= TRUTH_SIGMA * sigma) & (own >= TRUTH_PEAK * own.max(initial=0)) & (own > 0)
     peak = float(stamp.patch.max()) / camera.bright

@@ -91,14 +91,14 @@ def label(sample: Sample, frame: Frame) -> LabelledFrame:
         "",
         Mask(seen.mask().planes, known),
         seen.limb,
-        tuple(truth_of(str(n), thing, wavelength_um) for n, thing in enumerate(seen.objects)),
+        tuple(truth_of(str(n), thing, frame.shape, wavelength_um) for n, thing in enumerate(seen.objects)),
         observation=frame.observation,
         instrument=frame.instrument,
         filter=frame.filter,
     )
 
 
-def truth_of(object_id: str, thing: TrueObject, wavelength_um: float) -> Truth:
+def truth_of(object_id: str, thing: TrueObject, shape: tuple[int, int], wavelength_um: float) -> Truth:
     """A simulated object in the form of a label; the power is that at the frame's wavelength."""
     cause = thing.cause
     facts: dict[str, object] = {
@@ -122,7 +122,7 @@ def truth_of(object_id: str, thing: TrueObject, wavelength_um: float) -> Truth:
             "power_gw_um": cause.power_gw_um(wavelength_um),
             "family": cause.shape,
         }
-    return Truth.cut(object_id, thing.kind, thing.mask, **facts)
+    return Truth.cut(object_id, thing.kind, thing.on(shape), **facts)
 
 
 def write_product(folder: Path, product: Product) -> Path:

@@ -41,16 +41,23 @@ def test_a_sample_is_whole_and_repeatable(instrument: str, index: int) -> None:
     assert not (one.ignored() & one.mask(FAINT_SNR).planes).any()
 
 
-@pytest.mark.parametrize("kind", ["plume", "hotspot"])
-@pytest.mark.parametrize("instrument", INSTRUMENTS)
-def test_snr_is_that_of_a_perfect_matched_filter(kind: str, instrument: str) -> None:
-    """Over 3000 exposures of one object the matched filter answers snr_mf within 3 %, with unit variance within 5 %."""
+@pytest.mark.parametrize(
+    ("instrument", "kind"),
+    [(i, k) for i in INSTRUMENTS for k in ("plume", "hotspot") if (i, k) != ("jiram", "plume")],  # dust is dark at 5 um
+)
+def test_snr_is_that_of_a_perfect_matched_filter(instrument: str, kind: str) -> None:
+    """Over 6000 exposures of one object the matched filter answers snr_mf within 3 %, with unit variance within 5 %.
+
+    Of cameras whose noise is at least half a step: below it rounding is no noise but an error that always comes back.
+    """
     recipe = Recipe(
-        instrument=instrument, shape=(64, 72), usual_radius_px=(24, 26), radius_px=(24, 26), only=("eclipse",), no_limb=0,
-        empty=0, natural=0, plume_snr=(30, 40), hotspot_snr=(30, 40), plumes=1, hotspots=1, place="limb",
+        instrument=instrument, shape=(44, 48), usual_radius_px=(17, 18), radius_px=(17, 18), only=("eclipse",),
+        no_limb=0, empty=0, natural=0, plume_snr=(30, 40), hotspot_snr=(30, 40), plumes=1, hotspots=1, place="limb",
     )  # fmt: skip
     scene, light, camera, dice = next(
-        made for made in (_drawn(recipe, seed) for seed in range(300)) if _asked(made, kind) > 10
+        made
+        for made in (_drawn(recipe, seed) for seed in range(300))
+        if made[2].read > 0.5 * made[2].step and _asked(made, kind) > 10
     )
     signal, added = signal_of(scene, light, camera, dice)
     cause, stamp = next((cause, stamp) for what, cause, stamp in added if what == kind)
@@ -59,7 +66,7 @@ def test_snr_is_that_of_a_perfect_matched_filter(kind: str, instrument: str) -> 
     bare[stamp.where] -= stamp.patch
 
     def exposed(of: Image, salt: int) -> Image:
-        shots = (camera.expose(of, Dice(salt, n, only=())).counts[stamp.where] for n in range(3000))
+        shots = (camera.expose(of, Dice(salt, n, only=())).counts[stamp.where] for n in range(6000))
         return np.stack(list(shots))
 
     sigma = camera.expose(signal, Dice(0, 0, only=())).sigma[stamp.where]
@@ -124,15 +131,19 @@ def test_the_true_limb_is_where_the_picture_has_its_edge() -> None:
     recipe = replace(CLEAN, empty=1.0, phase_deg=(0, 20), shape=(176, 176))
     dice = Dice(3, 0, "", recipe.only)
     scene, light, camera = draw_exposure(recipe, dice)
-    signal, _ = signal_of(replace(scene, surface=replace(scene.surface, mountains_km=0.0)), light, camera, dice)
-    limb = take(scene, light, camera, dice, "edge").limb
+    signal, _ = signal_of(replace(scene, surface=replace(scene.surface, mountains=None)), light, camera, dice)
+    sample = take(scene, light, camera, dice, "edge")
+    limb = sample.limb
     errors = []
-    for azimuth in np.radians(np.arange(0, 360, 5)):
+    for azimuth in np.radians(np.flatnonzero(sample.limb_seen)[::5]):
         radii = limb.radius_px + np.arange(-6, 6, 0.05)
         x, y = limb.x_px + radii * np.sin(azimuth), limb.y_px - radii * np.cos(azimuth)
+        if not (x.min() > 1 and y.min() > 1 and x.max() < 174 and y.max() < 174):
+            continue
         profile = cv2.remap(signal, x.astype(np.float32)[None], y.astype(np.float32)[None], cv2.INTER_LINEAR)[0]
         steepest = np.argmin(np.gradient(cv2.GaussianBlur(profile[None], (0, 0), 12)[0]))
         errors.append(radii[steepest] - limb.radius_px)
+    assert len(errors) > 20
     assert abs(np.median(errors)) < 0.25
     assert np.max(np.abs(errors)) < 1.0
 
@@ -154,8 +165,8 @@ def test_every_effect_changes_some_picture() -> None:
     for name in EFFECTS:
         for instrument in ("picture", "ssi", "junocam", "jiram", "sru"):
             recipe = Recipe(
-                instrument=instrument, shape=(128, 128), usual_radius_px=(25, 30), radius_px=(25, 30), no_limb=0, empty=0.0,
-                phase_deg=(100, 120), eclipse=0.0, natural=0, hotspot_snr=(3e4, 1e5),
+                instrument=instrument, shape=(128, 128), usual_radius_px=(25, 30), radius_px=(25, 30), no_limb=0,
+                empty=0.0, phase_deg=(100, 120), eclipse=0.0, natural=0, hotspot_snr=(3e4, 1e5),
             )  # fmt: skip
             base = ("eclipse",) if name in ("auroral_limb", "bleeding", "blooming") else ()
             pairs = (

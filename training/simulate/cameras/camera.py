@@ -112,7 +112,7 @@ class Camera:
 def rounded(counts: Image, step: float, low: float, high: float) -> Image:
     """Counts as the file can hold them: clipped, and whole multiples of ``step`` (0 = as they are)."""
     if step > 0:
-        counts = np.round(counts / step) * step
+        counts = np.asarray(np.round(counts / step) * step, np.float32)
     return np.clip(counts, low, high).astype(np.float32)
 
 

@@ -40,7 +40,7 @@ class SruCamera(Camera):
         sigma = self.sigma(np.minimum(signal, self.saturation))
         if (rng := dice.effect("column_offsets", 0.9)) is not None:
             spread = log_uniform(rng, 0.3, 6) * self.read
-            zeros = rng.normal(0, spread, signal.shape[1])
+            zeros = np.asarray(rng.normal(0, spread, signal.shape[1]))
             zeros[::2] += rng.normal(0, spread)
             counts = counts + zeros.astype(np.float32)
             sigma = np.hypot(sigma, np.float32(spread))
@@ -56,7 +56,9 @@ class SruCamera(Camera):
 def draw_sru(dice: Dice, shape: tuple[int, int], eclipse: bool) -> SruCamera:
     """The camera in some state: it looks at night sides, so a sunlit crescent is overexposed a hundredfold."""
     rng = dice.rng("camera")
-    bright = log_uniform(rng, 2e3, 3e5) if rng.random() < 0.7 or eclipse else log_uniform(rng, 300, 5000)
+    dark, bright = rng.random() < 0.7 or eclipse, log_uniform(rng, 300, 5000)
+    if dark:
+        bright = log_uniform(rng, 2e4, 2e6) if eclipse else log_uniform(rng, 2e3, 3e5)
     return SruCamera(
         SRU.name,
         bandpass("sru", ""),
