@@ -100,7 +100,7 @@ SSI = Camera(
     wavelength_um={f.name: f.effective_um for f in SSI_FILTERS},
     read_noise=1.0,  # DN: 40 e- read noise, 8-bit rounding and uneven bit weights together
     saturation=255.0,
-    radial=(-2.4976983626e-5 * 0.01524**2, 0.0),  # per mm² x (mm a pixel)²; after the cover came off in April 1994
+    radial=(2.4976983626e-5 * 0.01524**2, 0.0),  # per mm² x (mm a pixel)²; after the cover came off in April 1994
 )
 
 JUNOCAM = Camera(

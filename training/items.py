@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class Picture:
         """(H, W) bool."""
         return self.planes[..., 0] > 0
 
-    @property
+    @cached_property
     def levels(self) -> Levels:
         """Those of the whole frame."""
         return measure_levels(self.image, self.valid)

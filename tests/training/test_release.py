@@ -56,7 +56,7 @@ def test_provisional_points_keep_every_candidate() -> None:
 
 def test_calibration_draws_no_training_frame(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = DataConfig(
-        cache=tmp_path_factory.mktemp("cache"), sides_px=(96, 112), validation_count=8, disk_crop_px=64, workers=0
+        cache=tmp_path_factory.mktemp("cache"), sides_px=(96, 112), validation_count=30, disk_crop_px=64, workers=0
     )
     small = NetworkConfig(altitudes=32, azimuths=64, limb_widths=(4, 6), disk_widths=(4, 6))
     config = TrainConfig(network=small, data=data)

@@ -196,8 +196,8 @@ def tuned(scene: Scene, light: Light, camera: Camera, recipe: Recipe, rng: Rng) 
     noise = camera.sigma(camera.pedestal + camera.bright * light.quiet)
 
     def snr(stamp: Stamp) -> float:
-        own = camera.bright * stamp.blurred(camera.psf_px, scene.shape).patch
-        return _snr(own, noise[stamp.blurred(camera.psf_px, scene.shape).where])
+        seen = stamp.blurred(camera.psf_px, scene.shape)
+        return _snr(camera.bright * seen.patch, noise[seen.where])
 
     columns, stamps = [], []
     for plume, held in light.columns:

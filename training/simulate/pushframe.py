@@ -35,7 +35,9 @@ Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 AXIS_X_PX = 814.21
-SPIN_AXIS = (0.99999543, -0.00152, 0.00261)
+MIDDLE_PX = 0.5
+"""Where the kernel has the middle of the first pixel, by its corners of the field of view; here it is at 0."""
+SPIN_AXIS = (0.99999544, -0.00152, 0.00261)
 """In the camera's frame (columns, rows, into the scene); turns that count up carry the camera down the mosaic."""
 LENS_RADIUS_PX = 1000.0
 """The detector ends 880 px from the optical axis; beyond this radius the lens is continued in proportion."""
@@ -124,8 +126,8 @@ class PushFrame:
     def _origin(self) -> Array:
         """(n_frames, 2): column and row of the picture where the optical axis pierces each framelet's plane."""
         origin = np.zeros((self.n_frames, 2))
-        origin[:, 0] = AXIS_X_PX - self.corner_px[0]
-        origin[:, 1] = self._layout[2] + JUNOCAM_AXIS_Y_PX[self.filter_name] - self.corner_px[1]
+        origin[:, 0] = AXIS_X_PX - MIDDLE_PX - self.corner_px[0]
+        origin[:, 1] = self._layout[2] + JUNOCAM_AXIS_Y_PX[self.filter_name] - MIDDLE_PX - self.corner_px[1]
         if self.jogs_px:
             origin += np.array(self.jogs_px)[: self.n_frames]
         return origin
@@ -155,13 +157,6 @@ class PushFrame:
         last = np.searchsorted(frames, np.arange(self.n_frames), side="right")[frame] - 1
         astray = np.maximum(np.maximum(first - 0.5 - mosaic_row, mosaic_row - last - 0.5), 0)
         return x + self._origin[frame, 0], row, astray
-
-
-def push_frame(
-    filter_name: str, n_frames: int, interframe_delay_s: float, io_x_px: float, io_y_px: float, first_column: int = 0
-) -> PushFrame:
-    """A steady camera's mosaic with Io's centre at a pixel, its columns counted from ``first_column`` on."""
-    return PushFrame(filter_name, n_frames, interframe_delay_s, (io_x_px, io_y_px), (first_column, 0))
 
 
 @lru_cache(maxsize=64)

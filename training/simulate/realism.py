@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 Numbers = dict[str, float]
 
 MEASURES = {
-    "noise_dn": "noise of the sky, vertical neighbours",
+    "noise": "noise of the sky, vertical neighbours, in the frame's unit",
     "column_share": "rms of the sky's column means over the noise",
     "row_share": "rms of the sky's row means over the noise",
     "odd_even": "difference of odd and even columns over the noise",
@@ -33,8 +33,8 @@ MEASURES = {
     "tail": "share of sky pixels beyond 5 sigmas",
     "blocks": "steps across 8-pixel borders over steps elsewhere",
     "empty_levels": "share of the values between the 5th and 95th percentile that never occur (integers)",
-    "at_floor": "share of pixels at the lowest value",
-    "at_ceiling": "share of pixels at the highest value",
+    "at_floor": "share of pixels at the lowest value (integers)",
+    "at_ceiling": "share of pixels at the highest value (integers)",
     "limb_width_px": "20-80 % width of the lit limb's profile",
 }
 PATCH_PX = 64
@@ -93,13 +93,16 @@ def compare(
     rows = []
     for number, kind in enumerate(wanted):
         simulated = [
-            measures(sample.frame, sample.limb)
+            (sample.frame.unit, measures(sample.frame, sample.limb))
             for index in _told(count, number * count, len(wanted) * count, progress)
             for sample in expose(kind, Recipe(eclipse=0.05), seed, index).samples
         ]
         for frame in real:
             if kinds.get(frame.instrument) == kind:
-                rows += against(frame, measures(frame, find_limb(frame)), simulated)
+                numbers = measures(frame, find_limb(frame))
+                if any(unit != frame.unit for unit, _ in simulated):
+                    numbers["noise"] = math.nan  # counts are not radiances
+                rows += against(frame, numbers, [values for _, values in simulated])
     return rows
 
 
@@ -166,7 +169,7 @@ def neighbour_noise(patch: NDArray[np.float32]) -> float:
 
 def sky_numbers(patch: NDArray[np.float32]) -> Numbers:
     """Noise and its pattern."""
-    names = ("noise_dn", "column_share", "row_share", "odd_even", "spectrum_low", "spectrum_high", "tail")
+    names = ("noise", "column_share", "row_share", "odd_even", "spectrum_low", "spectrum_high", "tail")
     if not patch.size:
         return dict.fromkeys(names, math.nan)
     noise = neighbour_noise(patch)
@@ -202,14 +205,15 @@ def histogram_numbers(frame: Frame) -> Numbers:
     if not seen.size:
         return dict.fromkeys(("empty_levels", "at_floor", "at_ceiling"), math.nan)
     low, high = np.percentile(seen, [5, 95])
+    whole = bool((seen == np.round(seen)).all())
     empty = math.nan
-    if frame.unit == "DN" and frame.saturation <= 255 and high - low >= 20 and (seen == np.round(seen)).all():
+    if whole and frame.saturation <= 255 and high - low >= 20:
         present = np.unique(seen[(seen >= low) & (seen <= high)])
         empty = 1 - len(present) / (math.floor(high) - math.ceil(low) + 1)
     return {
         "empty_levels": empty,
-        "at_floor": float(np.mean(seen == seen.min())),
-        "at_ceiling": float(np.mean(seen == seen.max())),
+        "at_floor": float(np.mean(seen == seen.min())) if whole else math.nan,
+        "at_ceiling": float(np.mean(seen == seen.max())) if whole else math.nan,
     }
 
 

@@ -335,7 +335,7 @@ def test_rendering_the_real_frame_puts_its_edge_on_the_spice_limb(ssi: Ssi, lens
     _, cover = disk_light(geometry, UNIFORM, (800, 800), 0.611)
     middle = round(400 + centre[0])
     off = ssi.ideal_px(ssi.limb_km(20_000))
-    limb = 400 + off * (1 + ssi.k * np.sum(off * off, -1, keepdims=True))
+    limb = 400 + off * (1 - ssi.k * np.sum(off * off, -1, keepdims=True))  # ISIS: ideal = picture (1 + k r²)
     rows = np.arange(round(400 + centre[1]) - 110, round(400 + centre[1]) + 110, 10)
     errors = []
     for row in rows:

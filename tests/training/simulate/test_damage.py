@@ -13,7 +13,7 @@ def test_hot_columns_are_columns_without_a_gap() -> None:
     for index in range(30):
         changed = hot_columns(dark, Dice(1, index, only=("hot_columns",)), 5.0)
         columns = np.flatnonzero(changed.any(0))
-        assert 1 <= len(columns) <= 6
+        assert 1 <= len(columns) < 40
         for column in columns:
             rows = np.flatnonzero(changed[:, column])
             assert np.array_equal(rows, np.arange(rows[0], rows[-1] + 1))
