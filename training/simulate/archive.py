@@ -58,7 +58,7 @@ class Meta:
         gain_mode: SSI, 400K, 100K, 40K or 10K.
         frame_duration_s: SSI, 2.333 and 15.166 are 2 x 2 summed.
         cut_out_window: SSI, first line, first sample, lines, samples, counted from 1.
-        interframe_delay_s: JunoCam.
+        interframe_delay_s, tdi_stages: JunoCam.
         observation: name of the observation.
         telemetry, compression: SSI, TELEMETRY_FORMAT_ID and COMPRESSION_TYPE.
         ict_step, ict_despike: SSI, quantisation step and despike threshold of the lossy compression; step 0 = none.
@@ -85,6 +85,7 @@ class Meta:
     frame_duration_s: float = 8.667
     cut_out_window: tuple[int, int, int, int] = (1, 1, 800, 800)
     interframe_delay_s: float = 0.372
+    tdi_stages: int = 2
     observation: str = "SIMULATED"
     telemetry: str = "HIM"
     compression: str = "NONE"
@@ -471,7 +472,7 @@ def _junocam_label(name: str, filters: tuple[str, ...], rows: int, meta: Meta) -
         'COMPRESSION_TYPE = "NONE"',
         "SAMPLING_FACTOR = 1",
         'SAMPLE_BIT_MODE_ID = "SQROOT"',
-        "JNO:TDI_STAGES_COUNT = 2",
+        f"JNO:TDI_STAGES_COUNT = {meta.tdi_stages}",
         f"SUB_SPACECRAFT_LATITUDE = {_number(meta.sub_spacecraft_lat_deg, '{:.4f}')}",
         f"SUB_SPACECRAFT_LONGITUDE = {_number(meta.sub_spacecraft_lon_w_deg, '{:.4f}')}",
         f"SPACECRAFT_ALTITUDE = {_number(meta.range_km - IO_RADIUS_KM, '{:.3f}', 'km')}",

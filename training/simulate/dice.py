@@ -45,7 +45,7 @@ EFFECTS: dict[str, str] = {
     "summation": "2 x 2 pixels summed on the chip",
     "adc_bins": "unequal steps of the 8-bit converter",
     "shutter_smear": "the scene moved while the shutter was open",
-    "ict": "lossy 8 x 8 integer cosine transform",
+    "ict": "lossy 8 x 8 integer cosine transform (JunoCam too)",
     "barc": "rate control cuts the ends of busy lines",
     "cut_out": "only a window was kept; zeros outside",
     "on_chip_mosaic": "several exposures on one frame",
@@ -59,11 +59,11 @@ EFFECTS: dict[str, str] = {
     "blooming": "charge spills from saturated pixels",
     # JIRAM
     "odd_even": "alternating columns answer differently",
-    "hot_pixels": "pixels that are always bright, alone or in clusters",
+    "hot_pixels": "pixels that are always bright, alone or in clusters (JunoCam: streaks)",
     "negative_floor": "the background was subtracted too far",
     "jiram_smear": "the despinning mirror was off: streaks along the lines",
     # SRU
-    "column_offsets": "every column has a zero of its own",
+    "column_offsets": "every column has a zero of its own (JunoCam too)",
     # any framing camera, and what is done to pictures afterwards
     "vidicon": "pedestal, gradient and soft corners of a vidicon tube",
     "fiducials": "a grid of dark marks",

@@ -34,6 +34,7 @@ LEAST_SNR = 0.3
 """Objects below this are in no picture: they could be neither seen nor scored."""
 GLOW = (1e-6, 1e-4)
 TRIES = 6
+LEAST_OUTLINE_KM = 20.0
 
 
 def draw_sample(recipe: Recipe, seed: int, index: int) -> Sample:
@@ -110,7 +111,7 @@ def _eruptions(
     if eclipse and camera.kind != "jiram":
         plumes = [replace(p, glow=log_uniform(rng, *GLOW)) for p in plumes]
     many = recipe.hotspots * (5 if camera.kind == "jiram" or eclipse else 1)
-    spots = tuple(draw_spot(rng, geometry) for _ in range(rng.integers(0, many + 1)))
+    spots = tuple(_spot(rng, recipe, geometry) for _ in range(rng.integers(0, many + 1)))
     return tuple(plumes), spots
 
 
@@ -126,6 +127,13 @@ def _plume(rng: Rng, recipe: Recipe, geometry: Geometry, eclipse: bool) -> Plume
         if lit and 0 <= x < recipe.shape[1] and 0 <= y < recipe.shape[0]:
             break
     return plume
+
+
+def _spot(rng: Rng, recipe: Recipe, geometry: Geometry) -> HotSpot:
+    spot = draw_spot(rng, geometry)
+    if not recipe.spot_shapes:
+        return spot
+    return replace(spot, shape=str(rng.choice(recipe.spot_shapes)), size_km=max(spot.size_km, LEAST_OUTLINE_KM))
 
 
 def _echoes(dice: Dice, shape: tuple[int, int], camera: Camera, geometry: Geometry) -> tuple[Echo, ...]:

@@ -41,6 +41,8 @@ EXTENDED_PX = 0.8
 MOST_CELLS = 64
 """Surfaces that cover more pixels than this are drawn in cells of several pixels; thin rims and fissures never are."""
 LINE_POINTS = (48, 4096)
+SMALLEST_LIGHT = 1e-30
+"""Less of a spot's light than this share cannot be told from none in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -331,7 +333,7 @@ def _extended(
     thin = _seen(line.points, line.share * (hot / line.share.sum()), place, geometry, spot)
     everything = np.concatenate([wide, thin])
     box, whole = _Box.around(everything[:, 0], everything[:, 1], shape), float(everything[:, 2].sum())
-    if box.height <= 0 or box.width <= 0 or not whole > 0:
+    if box.height <= 0 or box.width <= 0 or not whole > flux * SMALLEST_LIGHT:
         return None
     patch = _shared_out(thin, box, 1)
     patch += _shared_out(wide, box, detail.cell)

@@ -11,6 +11,7 @@ import numpy as np
 
 from training.simulate import archive
 from training.simulate.cameras.camera import Camera
+from training.simulate.cameras.junocam import JunocamCamera
 from training.simulate.cameras.ssi import SsiCamera
 from training.simulate.dice import Dice
 from training.simulate.draw import draw_exposure
@@ -62,6 +63,7 @@ def _meta(scene: Scene, camera: Camera, dice: Dice, sample: Sample) -> archive.M
         observation=f"SIM{camera.kind.upper()}{dice.index:06d}",
         exposure_s=camera.exposure_s,
         interframe_delay_s=JUNOCAM_DELAY_S,
+        tdi_stages=camera.tdi_stages if isinstance(camera, JunocamCamera) else 2,
     )
     if isinstance(camera, SsiCamera):
         meta = _ssi_meta(meta, camera, scene)

@@ -32,6 +32,7 @@ class Recipe:
         eclipse: share of visible-light pictures taken in Jupiter's shadow, where hot spots and glows are all there is.
         no_limb: share of pictures without Io's limb (close-ups, Jupiter, other moons, blank sky).
         families, place: of plumes: keys of ``plumes.FAMILIES`` (none: all), and where their vents lie.
+        spot_shapes: of hot spots: some of ``hotspots.SHAPES``, at least 20 km across; none = as common as they are.
         only, without: effects (see ``dice.EFFECTS``) that alone may show, or that never do.
 
     """
@@ -53,6 +54,7 @@ class Recipe:
     no_limb: float = 0.08
     families: tuple[str, ...] = ()
     place: str = "any"
+    spot_shapes: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
 

@@ -16,6 +16,7 @@ from detector.frame import Frame
 from detector.levels import measure_levels
 from training.simulate.dice import EFFECTS
 from training.simulate.draw import draw_sample
+from training.simulate.hotspots import SHAPES
 from training.simulate.plumes import FAMILIES
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
@@ -24,6 +25,7 @@ from training.simulate.scene import Sample
 Progress = Callable[[int, int], None]
 
 PANELS = 15
+TRIED = 12
 PANEL_COLUMNS = 5
 EFFECT_COLUMNS = 8
 PANEL_INCHES = 2.6
@@ -144,25 +146,41 @@ def effect_panels(seed: int) -> Iterator[Panel]:
         if {"hotspots"} & changes.keys():
             changes["empty"] = 0.0
         recipe = replace(plain, **changes)  # type: ignore[arg-type]
-        yield Panel(_wrapped(name, meaning), draw_sample(recipe, seed, 1).frame, LIFTED)
+        yield Panel(_wrapped(name, meaning), _telling(recipe, name, seed), LIFTED)
+    close = replace(plain, usual_radius_px=(240, 260), radius_px=(240, 260), empty=0.0, plumes=1, hotspots=0)
     for family in FAMILIES:
-        recipe = replace(plain, empty=0.0, families=(family,), place="limb", plumes=1, hotspots=0, phase_deg=(90, 110))
-        yield Panel(f"plume: {family}\n", _with_object(recipe, seed).frame, LIFTED)
+        recipe = replace(close, families=(family,), place="limb", phase_deg=(60, 110))
+        yield Panel(f"plume: {family}\n", _with_object(recipe, "plume", seed), LIFTED)
     for place in ("disk", "terminator"):
-        recipe = replace(plain, empty=0.0, place=place, plumes=1, hotspots=0, phase_deg=(60, 100))
-        yield Panel(f"plume: {place}\n", _with_object(recipe, seed).frame, LIFTED)
+        recipe = replace(close, place=place, phase_deg=(60, 100))
+        yield Panel(f"plume: {place}\n", _with_object(recipe, "plume", seed), LIFTED)
+    for shape in SHAPES:
+        recipe = replace(
+            close, instrument="jiram", radius_px=(900, 950), usual_radius_px=(900, 950), spot_shapes=(shape,),
+            hotspots=2, hotspot_snr=(3000, 6000),
+        )  # fmt: skip
+        yield Panel(f"hot spot: {shape}\n", _with_object(recipe, "hotspot", seed), LIFTED)
 
 
-def _with_object(recipe: Recipe, seed: int) -> Sample:
-    """The first picture of the recipe that shows an object well, or the last that was tried."""
-    samples = (draw_sample(recipe, seed, index) for index in range(2, 40))
-    sample = next(samples)
-    while not any(thing.snr_mf > 100 for thing in sample.objects):
-        following = next(samples, None)
-        if following is None:
-            break
-        sample = following
-    return sample
+def _telling(recipe: Recipe, name: str, seed: int) -> Frame:
+    """Of a dozen pictures the one that differs most from itself without the effect."""
+    with_it = recipe.only or ()
+    without = replace(recipe, only=tuple(effect for effect in with_it if effect != name))
+    best, most = draw_sample(recipe, seed, 1).frame, -1.0
+    for index in range(1, TRIED):
+        frame, plain = draw_sample(recipe, seed, index).frame, draw_sample(without, seed, index).frame
+        if frame.shape == plain.shape:
+            change = np.abs(np.nan_to_num(stretched(frame, LIFTED)) - np.nan_to_num(stretched(plain, LIFTED)))
+            if change.mean() > most:
+                best, most = frame, float(change.mean())
+    return best
+
+
+def _with_object(recipe: Recipe, kind: str, seed: int) -> Frame:
+    """Of two dozen pictures the one in which an object of the kind covers most pixels."""
+    samples = [draw_sample(recipe, seed, index) for index in range(2 * TRIED)]
+    areas = [max((int(t.mask.sum()) for t in s.objects if t.kind == kind), default=0) for s in samples]
+    return samples[int(np.argmax(areas))].frame
 
 
 def _wrapped(name: str, meaning: str) -> str:

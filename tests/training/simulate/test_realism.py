@@ -46,7 +46,8 @@ def test_patterns_are_told() -> None:
     assert measures(frame(columns), NONE)["odd_even"] == pytest.approx(2, rel=0.1)
     soft = cv2.GaussianBlur(white(), (0, 0), 1.5)
     assert measures(frame(soft), NONE)["spectrum_high"] < 0.2
-    blocky = cosine_blocks(white().astype(np.float32), np.full((8, 8), 12, np.float32))
+    ramp = white() + 0.5 * np.arange(256)[None]
+    blocky = cosine_blocks(ramp.astype(np.float32), np.full((8, 8), 16, np.float32))
     assert measures(frame(blocky), NONE)["blocks"] > 1.3
     hit = white()
     hit[np.random.default_rng(1).random(SHAPE) < 0.02] += 100
@@ -71,7 +72,7 @@ def test_unused_levels_and_ends_are_counted() -> None:
 
 @pytest.mark.parametrize("sigma", [0.8, 1.4])
 def test_the_width_of_a_blurred_edge(sigma: float) -> None:
-    """From 80 to 20 % a Gaussian-blurred step falls in 1.683 sigma; pixels and sampling between them blur by 0.45 px."""
+    """From 80 to 20 % a Gaussian-blurred step falls in 1.683 sigma; pixels and sampling blur it by 0.45 px more."""
     y, x = np.mgrid[:1024, :1024] / 4
     disk = 100.0 * (np.hypot(x - 128, y - 128) < 70)
     image = cv2.resize(cv2.GaussianBlur(disk, (0, 0), 4 * sigma), SHAPE, interpolation=cv2.INTER_AREA)

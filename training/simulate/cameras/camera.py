@@ -95,14 +95,22 @@ class Camera:
 
     def sigma(self, signal: Image) -> Image:
         """1-sigma noise of pixels with this signal: read, shot and rounding."""
-        shot = np.maximum(signal - self.pedestal, 0) / self.gain
-        return np.asarray(np.sqrt(self.read**2 + self.step**2 / 12 + shot), np.float32)
+        return self._spread(signal, self.step**2 / 12)
 
     def noisy(self, signal: Image, rng: Rng) -> Image:
         """The signal with read and shot noise, not yet rounded."""
-        shot = np.maximum(signal - self.pedestal, 0) / self.gain
-        spread = np.sqrt(self.read**2 + shot, dtype=np.float32)
-        return signal + rng.standard_normal(signal.shape, dtype=np.float32) * spread
+        noise = rng.standard_normal(signal.shape, dtype=np.float32)
+        noise *= self._spread(signal, 0.0)
+        noise += signal
+        return noise
+
+    def _spread(self, signal: Image, rounding: float) -> Image:
+        """Square root of the variance of read, shot and ``rounding``; in place, for it is the costliest step of all."""
+        spread = np.subtract(signal, np.float32(self.pedestal), dtype=np.float32)
+        np.maximum(spread, 0, out=spread)
+        spread *= np.float32(1 / self.gain)
+        spread += np.float32(self.read**2 + rounding)
+        return np.sqrt(spread, out=spread)
 
     def expose(self, signal: Image, dice: Dice) -> Readout:
         """Take the picture: everything between the noise-free signal (H, W) and the numbers in the file."""
