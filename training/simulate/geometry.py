@@ -211,6 +211,10 @@ class Geometry:
 
     def limb_circle(self) -> tuple[float, float, float]:
         """x, y, radius in pixels of the circle closest to the limb (least squares)."""
+        return self._circle
+
+    @functools.cached_property
+    def _circle(self) -> tuple[float, float, float]:
         azimuth = np.linspace(0, 2 * np.pi, 360, endpoint=False)
         radius = self.limb_radius_px(azimuth)
         x, y = self.centre_x_px + radius * np.sin(azimuth), self.centre_y_px - radius * np.cos(azimuth)

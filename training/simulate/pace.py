@@ -25,7 +25,8 @@ from training.simulate.recipe import Recipe
 Progress = Callable[[int, int], None]
 SIDE_PX = 256
 CACHED_FRAMES = 200
-WARM_UP = 5
+WARM_UP = 40
+"""Samples before the clock: textures are made once a process."""
 
 
 @dataclass(frozen=True)

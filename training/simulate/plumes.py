@@ -25,7 +25,7 @@ from training.simulate.geometry import Array, Geometry, direction, lat_lon_w
 from training.simulate.lens import Pinhole
 from training.simulate.light import Image
 
-GRAINS = 4800
+GRAINS = 3600
 WAVELENGTH_UM = 0.55
 SOFT = (0.012, 0.027, 0.055, 0.10)
 """1-sigma of a grain in plume heights: near its vent, further, far, and in the halo."""
