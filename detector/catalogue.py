@@ -30,17 +30,29 @@ class Detection:
         bbox_x0_px, bbox_y0_px, bbox_x1_px, bbox_y1_px: first and last column and row of the region, both included.
         area_px: number of pixels.
         peak_snr: brightest pixel above the local background over the 1-sigma noise there.
-        lon_e_deg, lon_w_deg, lat_deg: place on Io, east-positive -180..180, west-positive 0..360, planetocentric.
-        position_sigma_deg: 1-sigma of that place, degrees of arc on Io.
+        lon_e_deg, lon_w_deg, lat_deg: place on Io, east-positive -180..180, west-positive 0..360, planetocentric. Of a
+            plume over the limb the place of the limb below it.
+        position_sigma_deg: 1-sigma of the place, degrees of arc; of a plume over the limb with all that its vent may
+            lie before or beyond it.
         geometry_source: what the kilometres and degrees rest on: ``spice``, ``label``, ``index``, ``limb`` or ``none``.
-        plume_height_km: apparent height of the plume's top above the limb; less than the true one for a vent behind it.
+        plume_height_km: apparent height of the plume's top above the limb; less than the true one for a vent that is
+            not on the limb.
         plume_height_sigma_km: its 1-sigma.
         plume_width_km: extent along the limb's tangent of what stands above the limb.
-        spectral_power_gw_um, spectral_power_sigma_gw_um, temperature_k, temperature_sigma_k: thermal emission.
-        volcano, volcano_distance_km: nearest known volcanic feature and its great-circle distance.
+        spectral_power_gw_um, spectral_power_sigma_gw_um: mean across the band of what a flat surface would radiate,
+            seen from above; a lower limit where flagged SATURATED.
+        temperature_k, temperature_sigma_k: colour temperature from two bands of the same place (detector.colour).
+        volcano, volcano_distance_km: nearest known volcanic feature and its great-circle distance; of a plume over the
+            limb the one that fits best as its vent, and its distance from the line of possible vents.
         instrument, filter, start_time_utc: of the frame.
         flags: names of :class:`detector.flags.Doubt` joined by ``|``.
         model: ``name@version``.
+        plume_azimuth_deg: where on the limb, 0..360: 0 = towards row 0, growing clockwise as the picture is seen.
+        plume_vent_height_km, plume_vent_height_sigma_km: height over the vent, mean and 1-sigma over all places that
+            the vent may have (detector.vents).
+        peak_i_over_f: brightest pixel above the local background, where the camera is calibrated.
+        emission_deg: of a hot spot: angle between the ground's normal and the camera.
+        hot_area_km2: of a black body of ``temperature_k`` that gives the power.
 
     """
 
@@ -75,6 +87,12 @@ class Detection:
     start_time_utc: str = ""
     flags: str = ""
     model: str = ""
+    plume_azimuth_deg: float = number(2)
+    plume_vent_height_km: float = number(1)
+    plume_vent_height_sigma_km: float = number(1)
+    peak_i_over_f: float = number(6)
+    emission_deg: float = number(1)
+    hot_area_km2: float = number(4)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
-"""One frame all the way: frame -> limb -> scores -> regions -> measurements."""
+"""One frame all the way: frame -> limb -> geometry -> scores -> regions -> measurements."""
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +17,18 @@ from detector.card import Threshold
 from detector.catalogue import Catalogue, Detection
 from detector.errors import InputError
 from detector.frame import CLASSES, Frame
+from detector.geometry import Pointing
 from detector.limb import Limb, find_limb
 from detector.mask import Mask
 from detector.measure import measure
+from detector.optics import Optics
+from detector.pointing import KERNELS, geometry_of
 from detector.regions import Region, find_regions, labels_of, mask_of
 
 if TYPE_CHECKING:
     from detector.session import Model
+
+NO_GEOMETRY = Pointing("none", Optics(math.nan, math.nan, math.nan))
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class Result:
     """Everything that was found out about one frame.
 
     Attributes:
-        frame: what went in.
+        frame: what went in, with a warning for each better source of geometry that failed.
         limb: the circle that was used, or none and why.
         scores: (2, H, W) float32 probabilities in 0..1, NaN where not known.
         regions: the pixels of each detection, in the order of ``detections``.
@@ -37,6 +45,7 @@ class Result:
         operating_point: ``screening`` or ``confident``.
         thresholds: of that operating point, one a class.
         seconds: wall-clock time of all this.
+        pointing: the geometry, and what it rests on.
 
     """
 
@@ -49,6 +58,7 @@ class Result:
     operating_point: str = ""
     thresholds: Mapping[str, Threshold] | None = None
     seconds: float = 0.0
+    pointing: Pointing = NO_GEOMETRY
 
     @property
     def mask(self) -> Mask:
@@ -80,6 +90,7 @@ class Detector:
     Args:
         model: an opened model; None opens the released one.
         operating_point: ``screening`` (misses little) or ``confident`` (few false alarms).
+        kernels: folder of SPICE kernels; IO_DETECTOR_KERNELS of the environment where not given.
 
     Raises:
         ModelError: there is no released model, or it cannot be used.
@@ -87,7 +98,9 @@ class Detector:
 
     """
 
-    def __init__(self, model: Model | None = None, operating_point: str = "confident") -> None:
+    def __init__(
+        self, model: Model | None = None, operating_point: str = "confident", kernels: Path | None = None
+    ) -> None:
         if model is None:
             from detector.session import Model  # onnxruntime is slow to load and not needed before
 
@@ -96,15 +109,31 @@ class Detector:
         if operating_point not in points:
             raise InputError("operating point", f"{operating_point!r} is not one of {', '.join(sorted(points))}")
         self.model, self.operating_point, self.thresholds = model, operating_point, points[operating_point]
+        named = os.environ.get(KERNELS)
+        self.kernels = kernels if kernels is not None or not named else Path(named)
 
     def __call__(self, frame: Frame) -> Result:
         """Find and measure what is in a frame. An empty frame gives an empty result, not an error."""
         started = time.perf_counter()
         limb = find_limb(frame)
+        pointing = geometry_of(frame, limb, self.kernels)
+        for note in failures(frame, pointing, self.kernels is not None):
+            frame = frame.with_warning(note)
         scores = self.model.scores(frame, limb)
         regions = find_regions(scores, self.thresholds, limb)
-        detections = measure(frame, limb, regions, self.model.name)
-        seconds = time.perf_counter() - started
+        detections = measure(frame, limb, regions, self.model.name, pointing)
         return Result(
-            frame, limb, scores, regions, detections, self.model.name, self.operating_point, self.thresholds, seconds
-        )
+            frame, limb, scores, regions, detections, self.model.name, self.operating_point, self.thresholds,
+            time.perf_counter() - started, pointing,
+        )  # fmt: skip
+
+
+def failures(frame: Frame, pointing: Pointing, kernels: bool) -> tuple[str, ...]:
+    """Return why sources of geometry failed that the user could count on: the given kernels, a label that names Io.
+
+    Other notes stay in ``pointing.notes`` alone: no kernels named, no index, how far the predicted limb was moved.
+    """
+    counted_on = {"spice": kernels, "label": frame.view.target == "IO"}
+    return tuple(
+        note for note in pointing.notes if counted_on.get(note.partition(":")[0], False) and " moved by " not in note
+    )

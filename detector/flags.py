@@ -21,7 +21,7 @@ SHARP_SNR = 10.0
 
 
 class Doubt(Flag):
-    """The registry. TERMINATOR is reserved: nothing measures it yet."""
+    """The registry. TERMINATOR is reserved: nothing measures it yet. NEW_CANDIDATE is no doubt but news."""
 
     EDGE = auto()  # touches the frame's border: it may go on outside
     GAP = auto()  # touches pixels that were not observed
@@ -31,6 +31,7 @@ class Doubt(Flag):
     TERMINATOR = auto()
     RADIATION_SUSPECT = auto()  # one sharp pixel, unlike a point source
     OUT_OF_DISTRIBUTION = auto()  # the label names another target than Io
+    NEW_CANDIDATE = auto()  # further from every known volcano than its place is uncertain: see detector.measure
 
     @property
     def text(self) -> str:

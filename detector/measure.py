@@ -1,197 +1,72 @@
-"""What a region measures: its place, its signal, its height and width. What cannot be known stays not known."""
+"""What a region measures: its place, its signal, its height and width. What cannot be known stays not known.
+
+Places, scales and slants come from the frame's :class:`~detector.geometry.Pointing`, whatever it rests on.
+
+* A hot spot is where its centroid's line of sight meets the ground.
+* A plume on the limb stands over the place of the limb at its azimuth, but its vent may lie before or beyond the limb:
+  how far follows from how tall plumes are (:mod:`detector.vents`), and goes into the place's 1-sigma. Its volcano is
+  the known one that fits best: near the line of possible vents, and not far from the limb.
+* What lies further than NEW_KM and two 1-sigmas of its place from every known volcano is a new candidate.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from detector.calibration import i_over_f_per_dn
 from detector.catalogue import Detection
-from detector.flags import doubts_of
-from detector.frame import IO_RADIUS_KM, Frame, View
-from detector.levels import Levels, measure_levels
+from detector.flags import Doubt, doubts_of
+from detector.frame import IO_RADIUS_KM, Frame
+from detector.geometry import Pointing, east
+from detector.hotspot_measure import Seen, flux_of, power_of
 from detector.limb import Limb
-from detector.regions import EVERY_NEIGHBOUR, Region, altitude_px, labels_of
+from detector.plume_measure import Extent, extent_of
+from detector.regions import Region, altitude_px
+from detector.scene import Floats, Scene, excess_above_background, grid
+from detector.vents import TALLEST_KM, UnknownVent, candidates, unknown_vent
 from detector.volcanoes import nearest
 
-SURROUNDINGS_PX = (6, 40)
-"""The background is taken from a margin as wide as the region itself, within these limits."""
-ENOUGH = 5
-"""A background needs at least this many free pixels; with fewer the frame's sky level stands in."""
-SKY_SIGMAS, SKY_ROUNDS = 6.0, 4
-"""Pixels within so many sigmas of the sky's level are sky, sought anew in so many rounds."""
 PLACE_SIGMA_PX = 0.5
-"""1-sigma error of a centroid, taken as half a pixel: the cameras' PSF is about a pixel."""
-TOP_SIGMA_PX = 1.0
-"""1-sigma error of a plume's top from its pixels: a pixel either way."""
+"""Largest 1-sigma error of a compact spot's centroid: half a pixel, the size of the cameras' PSF."""
+NEW_KM = 100.0
+"""No known volcano within this and two 1-sigmas: a new candidate. Catalogued places are of centres; lava flows reach
+100 km and more from them."""
+KM_PER_DEG = math.radians(IO_RADIUS_KM)
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A frame with everything that every one of its regions is measured against.
-
-    Attributes:
-        frame, limb: as found.
-        levels: of the whole frame.
-        sky_sigma: 1-sigma noise of a pixel of the sky.
-        free: (H, W) bool, pixels that may serve as background: observed, and not beside any region.
-
-    """
-
-    frame: Frame
-    limb: Limb
-    levels: Levels
-    sky_sigma: float
-    free: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, frame: Frame, limb: Limb, regions: Sequence[Region]) -> Scene:
-        """Return the scene of a frame in which these regions were found."""
-        taken = labels_of(regions, frame.shape).any(axis=0)
-        if regions:
-            taken = ndimage.binary_dilation(taken, EVERY_NEIGHBOUR)
-        levels = measure_levels(frame.image, frame.valid)
-        return cls(frame, limb, levels, _sky_sigma(frame, levels), frame.valid & ~taken)
-
-    @property
-    def km_per_px(self) -> float:
-        """Scale at the limb from its own radius; NaN without a trusted limb, or when the target is another body."""
-        return IO_RADIUS_KM / self.limb.radius_px if self.limb.trusted and self.frame.may_show_io else math.nan
-
-    def sigma(self, value: float) -> float:
-        """1-sigma noise of a pixel of this value: the camera's where it is known, never less than the sky's."""
-        signal = np.array(value - self.levels.sky, np.float32)
-        camera = float(self.frame.noise.sigma(signal)) if math.isfinite(self.frame.noise.read) else 0.0
-        return max(self.sky_sigma, camera)
+__all__ = ["NEW_KM", "Scene", "excess_above_background", "measure"]
 
 
-def measure(frame: Frame, limb: Limb, regions: Sequence[Region], model: str) -> tuple[Detection, ...]:
+def measure(
+    frame: Frame, limb: Limb, regions: Sequence[Region], model: str, pointing: Pointing | None = None
+) -> tuple[Detection, ...]:
     """Measure the regions of one frame, in their order.
 
     Args:
         frame: the frame.
-        limb: the trusted limb, or none; then heights, widths and places on Io are not known.
+        limb: the trusted limb, or none; then heights and widths are not known.
         regions: of both classes, in the order in which they shall be numbered.
         model: ``name@version`` for the ``model`` column.
+        pointing: the frame's geometry; sought by :func:`detector.pointing.geometry_of` where not given.
 
     """
-    scene = Scene.of(frame, limb, regions)
+    if not regions:
+        return ()
+    scene = Scene.of(frame, limb, regions, pointing)
     numbers = _numbers(regions)
     return tuple(_detection(scene, region, number, model) for region, number in zip(regions, numbers, strict=True))
 
 
-def excess_above_background(scene: Scene, region: Region) -> Floats:
-    """Return the signal above the local background, in the frame's unit, over the region's box grown by one pixel.
-
-    Beside a trusted limb a plume is compared with its neighbours at the same altitude, in steps of a pixel; everything
-    else with the median of its surroundings. It is 0 where the frame is not valid.
-    """
-    low, high = SURROUNDINGS_PX
-    margin = int(np.clip(max(region.pixels.shape), low, high))
-    wide, close = region.grown_box(margin, scene.frame.shape), region.grown_box(1, scene.frame.shape)
-    image, free = scene.frame.image[wide].astype(float), scene.free[wide]
-    by_altitude = region.kind == "plume" and scene.limb.trusted
-    background = _altitude_median(scene, wide, image, free) if by_altitude else _median(scene, image, free)
-    excess = np.where(scene.frame.valid[wide], image - background, 0.0)
-    rows, columns = (slice(c.start - w.start, c.stop - w.start) for c, w in zip(close, wide, strict=True))
-    return excess[rows, columns]
-
-
-def plume_height_px(region: Region, limb: Limb, peak_snr: float) -> tuple[float, float]:
-    """Altitude of the plume's highest pixel above the limb and its 1-sigma, in pixels; NaN where nothing stands above.
-
-    The error adds in quadrature: the circle's (its place and, in proportion, its radius), one pixel, and what the noise
-    does to a brightness that falls evenly from the peak to the top: height / S/N.
-    """
-    height = float(altitude_px(*region.points(), limb).max())
-    if height <= 0:
-        return math.nan, math.nan
-    circle = limb.sigma_px if math.isfinite(limb.sigma_px) else 0.0
-    noise = height / max(peak_snr, 1.0)
-    return height, math.hypot(circle, circle * height / limb.radius_px, TOP_SIGMA_PX, noise)
-
-
-def plume_width_px(region: Region, limb: Limb) -> float:
-    """Extent along the limb's tangent of the part above the limb, in pixels; NaN where nothing stands above."""
-    x, y = region.points()
-    above = altitude_px(x, y, limb) > 0
-    if not above.any():
-        return math.nan
-    dx, dy = x[above] - limb.x_px, y[above] - limb.y_px
-    middle = math.atan2(float(dy.sum()), float(dx.sum()))
-    along = -dx * math.sin(middle) + dy * math.cos(middle)
-    return float(along.max() - along.min()) + 1.0
-
-
-def place_on_io(x_px: float, y_px: float, limb: Limb, view: View) -> tuple[float, float, float]:
-    """Where on Io's sphere a pixel looks: planetocentric latitude, west longitude 0..360 and 1-sigma, in degrees.
-
-    The pinhole ray through the pixel meets the sphere as seen from the view's range; the circle's centre is the
-    direction of Io's centre. NaN three times when the view does not know its range, its sub-spacecraft point and
-    north, or the pixel lies off the disk.
-    """
-    nowhere = (math.nan, math.nan, math.nan)
-    terms = (view.range_km, view.sub_spacecraft_lat_deg, view.sub_spacecraft_lon_w_deg, view.north_azimuth_deg)
-    off_centre = math.hypot(x_px - limb.x_px, y_px - limb.y_px) / limb.radius_px
-    if not (limb.trusted and view.target == "IO" and all(map(math.isfinite, terms)) and off_centre < 1):
-        return nowhere
-    east, north, toward = _on_sphere(x_px - limb.x_px, y_px - limb.y_px, limb, view)
-    tilt = math.radians(view.sub_spacecraft_lat_deg)
-    lat = math.asin(max(-1.0, min(1.0, north * math.cos(tilt) + toward * math.sin(tilt))))
-    to_the_east = math.atan2(east, toward * math.cos(tilt) - north * math.sin(tilt))
-    lon_w = (view.sub_spacecraft_lon_w_deg - math.degrees(to_the_east)) % 360.0
-    circle = limb.sigma_px if math.isfinite(limb.sigma_px) else 0.0
-    sigma = math.degrees(math.hypot(circle, PLACE_SIGMA_PX) / limb.radius_px) / max(toward, 1e-3)
-    return math.degrees(lat), lon_w, min(sigma, 90.0)
-
-
-def _on_sphere(dx: float, dy: float, limb: Limb, view: View) -> tuple[float, float, float]:
-    """Return the unit vector (east, north, towards the spacecraft) of the point seen dx, dy pixels from the centre."""
-    distance = view.range_km / IO_RADIUS_KM
-    per_px = 1.0 / (limb.radius_px * math.sqrt(distance**2 - 1.0))  # tangent of the angle of a pixel
-    angle = math.radians(view.north_azimuth_deg)
-    up = (dx * math.cos(angle) + dy * math.sin(angle)) * per_px
-    right = (-dx * math.sin(angle) + dy * math.cos(angle)) * (-per_px if view.mirrored else per_px)
-    slope2 = up**2 + right**2
-    depth = (distance - math.sqrt(max(0.0, 1.0 - slope2 * (distance**2 - 1.0)))) / (1.0 + slope2)
-    return right * depth, up * depth, distance - depth
-
-
-def _sky_sigma(frame: Frame, levels: Levels) -> float:
-    """Noise of the sky from differences of horizontal neighbours.
-
-    ``levels.sigma`` looks at the darker part of the sky only, which is narrower than the whole; from there the sky's
-    level and noise are sought again among all pixels near it. Never less than ``levels.sigma``, which knows rounding.
-    """
-    thin = max(1, frame.image.size // 200_000)
-    image, valid = frame.image[::thin], frame.valid[::thin]
-    level, sigma = levels.sky, float(levels.sigma)
-    for _ in range(SKY_ROUNDS):
-        sky = valid & (np.abs(image - level) <= SKY_SIGMAS * sigma)
-        steps = np.diff(image, axis=1)[sky[:, 1:] & sky[:, :-1]]
-        if steps.size < ENOUGH:
-            break
-        level = float(np.median(image[sky]))
-        sigma = max(1.4826 * float(np.median(np.abs(steps))) / math.sqrt(2.0), float(levels.sigma))
-    return sigma
-
-
 def _numbers(regions: Sequence[Region]) -> list[int]:
     """Each region's number within its class, from 1."""
-    counts: dict[str, int] = {}
-    for region in regions:
-        counts[region.kind] = counts.get(region.kind, 0) + 1
-    seen: dict[str, int] = dict.fromkeys(counts, 0)
+    seen: dict[str, int] = {}
     numbers = []
     for region in regions:
-        seen[region.kind] += 1
+        seen[region.kind] = seen.get(region.kind, 0) + 1
         numbers.append(seen[region.kind])
     return numbers
 
@@ -200,7 +75,8 @@ def _detection(scene: Scene, region: Region, number: int, model: str) -> Detecti
     frame, (rows, columns) = scene.frame, region.box
     excess = excess_above_background(scene, region)
     x_px, y_px, peak_snr, sigma = _signal(scene, region, excess)
-    extent = _plume_extent(scene, region, peak_snr) if region.kind == "plume" else _surface_place(scene, x_px, y_px)
+    of_kind = _plume(scene, region, excess) if region.kind == "plume" else _hotspot(scene, region, (x_px, y_px))
+    doubts = doubts_of(frame, region, excess, sigma) | of_kind.pop("doubt", Doubt(0))
     return Detection(
         detection_id=f"{frame.id}-{region.kind[0]}{number:02d}",
         frame_id=frame.id,
@@ -214,12 +90,13 @@ def _detection(scene: Scene, region: Region, number: int, model: str) -> Detecti
         bbox_y1_px=rows.stop - 1,
         area_px=region.area_px,
         peak_snr=peak_snr,
+        peak_i_over_f=peak_snr * sigma * i_over_f_per_dn(frame),
         instrument=frame.instrument,
         filter=frame.filter,
         start_time_utc=frame.start_time,
-        flags=doubts_of(frame, region, excess, sigma).text,
+        flags=doubts.text,
         model=model,
-        **extent,
+        **of_kind,
     )
 
 
@@ -245,56 +122,117 @@ def _counted(scene: Scene, region: Region, box: tuple[slice, slice]) -> NDArray[
     inside = region.within(box)
     if region.kind != "plume" or not scene.limb.trusted:
         return inside
-    above = inside & (altitude_px(*_grid(box), scene.limb) > 0)
+    above = inside & (altitude_px(*grid(box), scene.limb) > 0)
     return above if above.any() else inside
 
 
-def _plume_extent(scene: Scene, region: Region, peak_snr: float) -> dict[str, Any]:
-    if not math.isfinite(scene.km_per_px):
+# -- hot spots ------------------------------------------------------------------------------------------------------
+
+
+def _hotspot(scene: Scene, region: Region, centroid: tuple[float, float]) -> dict[str, Any]:
+    """Place, slant and power of a hot spot."""
+    pointing = scene.pointing
+    if not pointing.known:
         return {}
-    height, sigma = plume_height_px(region, scene.limb, peak_snr)
-    return {
-        "plume_height_km": height * scene.km_per_px,
-        "plume_height_sigma_km": sigma * scene.km_per_px,
-        "plume_width_km": plume_width_px(region, scene.limb) * scene.km_per_px,
-        "geometry_source": scene.limb.source if scene.limb.source in ("spice", "label") else "limb",
+    flux = flux_of(scene, region)
+    sigma_px = math.hypot(_pointing_sigma_px(scene), _centroid_sigma_px(region, flux.total / max(flux.sigma, 1e-300)))
+    ground = pointing.at(*centroid)
+    sigma_deg = pointing.place_sigma_deg(*centroid, sigma_px)
+    seen = Seen(float(ground.emission_deg), float(ground.km_per_px), sigma_deg)
+    power, power_sigma = power_of(scene, flux, seen)
+    known = {
+        "geometry_source": pointing.source,
+        "emission_deg": seen.emission_deg,
+        "spectral_power_gw_um": power,
+        "spectral_power_sigma_gw_um": power_sigma,
     }
+    return known | _place(float(ground.lat_deg), float(ground.lon_w_deg), sigma_deg)
 
 
-def _surface_place(scene: Scene, x_px: float, y_px: float) -> dict[str, Any]:
-    view = scene.frame.view
-    lat, lon_w, sigma = place_on_io(x_px, y_px, scene.limb, view)
+def _centroid_sigma_px(region: Region, snr: float) -> float:
+    """1-sigma of a centroid: its spread over the signal-to-noise, at least a twentieth of a pixel."""
+    spread = max(math.sqrt(region.area_px / math.pi) / 2, PLACE_SIGMA_PX)
+    return min(max(spread / max(snr, 1e-3), 0.05), spread)
+
+
+def _pointing_sigma_px(scene: Scene) -> float:
+    """1-sigma of where the geometry puts the disk."""
+    sigma = scene.pointing.centre_sigma_px
+    return sigma if math.isfinite(sigma) else scene.limb_sigma_px
+
+
+def _place(lat: float, lon_w: float, sigma_deg: float) -> dict[str, Any]:
+    """Columns of a place on Io, with the nearest known volcano; nothing for a place that is not known."""
     if not math.isfinite(lat):
         return {}
     volcano, distance_km = nearest(lat, lon_w)
     return {
         "lat_deg": lat,
         "lon_w_deg": lon_w,
-        "lon_e_deg": (-lon_w + 180.0) % 360.0 - 180.0,
-        "position_sigma_deg": sigma,
-        "geometry_source": view.source,
+        "lon_e_deg": float(east(np.array(-lon_w))),
+        "position_sigma_deg": sigma_deg,
         "volcano": volcano.name,
         "volcano_distance_km": distance_km,
+        "doubt": Doubt.NEW_CANDIDATE if distance_km > _reach_km(sigma_deg) else Doubt(0),
     }
 
 
-def _median(scene: Scene, image: Floats, free: NDArray[np.bool_]) -> float:
-    return float(np.median(image[free])) if free.sum() >= ENOUGH else scene.levels.sky
+def _reach_km(sigma_deg: float) -> float:
+    """How far from its catalogued centre a volcano's eruption may be found."""
+    return NEW_KM + 2 * sigma_deg * KM_PER_DEG
 
 
-def _altitude_median(scene: Scene, box: tuple[slice, slice], image: Floats, free: NDArray[np.bool_]) -> Floats:
-    """Median of the free pixels at the same altitude, over the box; the sky's level where too few are free."""
-    altitude = np.rint(altitude_px(*_grid(box), scene.limb)).astype(int)
-    step = altitude - altitude.min()
-    steps = np.arange(step.max() + 1)
-    medians = np.full(steps.size, scene.levels.sky)
-    enough = np.bincount(step[free], minlength=steps.size) >= ENOUGH
-    if enough.any():
-        medians[enough] = ndimage.median(image, np.where(free, step, -1), steps[enough])
-    return medians[step]
+# -- plumes ---------------------------------------------------------------------------------------------------------
 
 
-def _grid(box: tuple[slice, slice]) -> tuple[Floats, Floats]:
-    """(h, w) x and (h, w) y of the pixel centres of a box of the frame."""
-    y, x = np.mgrid[box].astype(float)
-    return x, y
+def _plume(scene: Scene, region: Region, excess: Floats) -> dict[str, Any]:
+    """Height, width and vent of a plume."""
+    if not (math.isfinite(scene.km_per_px) and scene.pointing.known):
+        return {}
+    extent = extent_of(scene, region, excess)
+    if not math.isfinite(extent.height_px):
+        return {"geometry_source": scene.pointing.source} | _on_the_disk(scene, region)
+    x, y = _at(scene.limb, extent, extent.height_px)
+    lat, lon_w, height = scene.pointing.limb_point(x, y)
+    scale = height / extent.height_px if height > 0 else scene.km_per_px
+    height, sigma = max(height, 0.0), extent.height_sigma_px * scale
+    vent = unknown_vent(min(height, TALLEST_KM))
+    return {
+        "geometry_source": scene.pointing.source,
+        "plume_height_km": height,
+        "plume_height_sigma_km": sigma,
+        "plume_width_km": extent.width_px * scale,
+        "plume_azimuth_deg": (math.degrees(extent.azimuth_rad) + 90.0) % 360.0,
+        "plume_vent_height_km": max(vent.height_km, height),
+        "plume_vent_height_sigma_km": math.hypot(vent.sigma_km, sigma),
+    } | _vent(scene, extent, (lat, lon_w), vent)
+
+
+def _vent(scene: Scene, extent: Extent, foot: tuple[float, float], vent: UnknownVent) -> dict[str, Any]:
+    """Place over which a plume stands, how far its vent may be from there, and the volcano that fits best."""
+    sideways = math.degrees(extent.azimuth_sigma_rad)
+    place = _place(*foot, math.hypot(sideways, vent.beta_sigma_deg))
+    if not place:
+        return {}
+    x, y = _at(scene.limb, extent, extent.height_px)
+    reach = _reach_km(sideways)
+    fits = candidates(scene.pointing, x, y, reach)
+    if not fits:
+        return place | {"doubt": Doubt.NEW_CANDIDATE}
+    best = min(fits, key=lambda c: (c.off_km / reach) ** 2 + (c.beta_deg / max(vent.beta_sigma_deg, 1.0)) ** 2)
+    return place | {"volcano": best.volcano.name, "volcano_distance_km": best.off_km, "doubt": Doubt(0)}
+
+
+def _on_the_disk(scene: Scene, region: Region) -> dict[str, Any]:
+    """Place of a plume of which nothing stands over the limb: the middle of its pixels, as uncertain as it is large."""
+    x, y = region.points()
+    middle = float(x.mean()), float(y.mean())
+    sigma_px = math.hypot(_pointing_sigma_px(scene), math.sqrt(region.area_px / math.pi) / 2)
+    lat, lon_w = scene.pointing.surface_point(*middle)
+    return _place(lat, lon_w, scene.pointing.place_sigma_deg(*middle, sigma_px))
+
+
+def _at(limb: Limb, extent: Extent, altitude: float) -> tuple[float, float]:
+    """Pixel at an altitude over the limb in the plume's direction."""
+    reach = limb.radius_px + altitude
+    return limb.x_px + reach * math.cos(extent.azimuth_rad), limb.y_px + reach * math.sin(extent.azimuth_rad)

@@ -233,7 +233,7 @@ def _crowding(box: Box, taken: list[Box], page: Page) -> float:
 
 
 def _draw_scale_bar(axes: Axes, result: Result, page: Page) -> None:
-    km_per_px = Scene.of(result.frame, result.limb, ()).km_per_px
+    km_per_px = Scene.of(result.frame, result.limb, (), result.pointing).km_per_px
     if not math.isfinite(km_per_px):
         return
     length_km = nice_length(0.25 * result.frame.shape[1] * km_per_px)

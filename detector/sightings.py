@@ -65,9 +65,7 @@ Places = tuple[NDArray[np.float64], NDArray[np.float64]]
 """(n,) planetocentric latitudes and (n,) west longitudes."""
 
 
-def sightings(
-    rows: Sequence[FrameStatus], folder: Path, places: Places, kernels: Path | None = None
-) -> list[Sighting]:
+def sightings(rows: Sequence[FrameStatus], folder: Path, places: Places, kernels: Path | None = None) -> list[Sighting]:
     """Tell what the frames of one product saw.
 
     Args:

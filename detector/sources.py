@@ -3,11 +3,13 @@
 How detections are joined
 -------------------------
 * Two detections agree where their great-circle distance is at most AGREE times their errors, added in quadrature.
-  Chance parts two detections of one place in 1 % of cases (a chi-square of 9 with two degrees of freedom).
+  Chance parts two detections of one place in 0.2 % of cases (a chi-square of 12 with two degrees of freedom).
 * The closest two that agree are joined first, then the closest two of what is then there, and so on. A group lies at
   the mean of its members, weighted by 1 / sigma²; its error in this test stays that of its best member, so that a
   place seen a hundred times does not become too sharp for the next detection of it.
 * Two detections of one frame are never one source: that frame saw them apart.
+* None are joined over more than FURTHEST_DEG: the errors of plumes over the limb are long and narrow, along the line
+  of sight, and a circle of that size would swallow its neighbours.
 * Known places only. Where the error is above VAGUE_DEG the place says too little, and the detection joins nothing.
 
 Everything is sorted before, so the order in which catalogues are given changes nothing.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,19 +30,23 @@ from detector.frame import CLASSES, IO_RADIUS_KM
 from detector.geometry import direction, east, latitude, west
 from detector.volcanoes import great_circle_km, volcanoes
 
-AGREE = 3.0
+AGREE = 3.5
 """Places agree within so many times their errors."""
 SMALLEST_SIGMA_DEG = 0.5
 """No place is better than this, 16 km on Io: an eruption's middle moves about in a patera or a lava field (Io's paterae
 are 41 km wide on average, Radebaugh et al. 2001, doi:10.1029/2000JE001406)."""
-VAGUE_DEG = 15.0
-"""A place with a larger error is no place: a circle of that radius holds three catalogued volcanoes."""
-NAMED_KM = 100.0
-"""A catalogued volcano within this distance, or within AGREE times the source's error, gives the source its name. By
-chance 12 of 100 places on Io have one of the catalogue's within 100 km."""
+FURTHEST_DEG = 15.0
+"""Places further apart never agree, however large their errors: the vents of Io's lasting plumes are about 25 degrees
+apart."""
+VAGUE_DEG = 20.0
+"""A place with a larger error is no place. A plume over the limb is placed to 10 to 15 degrees (detector.vents)."""
+NAMED_KM, NAMED_SIGMAS = 100.0, 2.0
+"""A catalogued volcano within this distance, or within so many times the source's error, may give the source its name.
+By chance 12 of 100 places on Io have one of the catalogue's within 100 km."""
 LINK_KM = 100.0
-"""A plume and a hot spot belong together within this distance, or where they agree within their errors: Prometheus'
-plume rises some 80 km from the vent of its lava (Kieffer et al. 2000, doi:10.1126/science.288.5469.1204)."""
+"""A plume and a hot spot belong together where they have their name from the same volcano, within this distance, or
+within the 1-sigma of their distance: Prometheus' plume rises some 80 km from the vent of its lava (Kieffer et al. 2000,
+doi:10.1126/science.288.5469.1204)."""
 DEG_KM = math.radians(1.0) * IO_RADIUS_KM
 """Length of a degree of arc on Io, 31.8 km."""
 
@@ -56,6 +63,7 @@ class Place:
         label: what tells it from every other detection; the order of equals follows it.
         lat_deg, lon_w_deg: planetocentric latitude and west longitude; NaN where not known.
         sigma_deg: 1-sigma, degrees of arc; NaN where not known.
+        vent: of a plume, the volcano that fits it best along its line of sight; empty where none does.
 
     """
 
@@ -65,6 +73,7 @@ class Place:
     lat_deg: float
     lon_w_deg: float
     sigma_deg: float
+    vent: str = ""
 
     @property
     def known(self) -> bool:
@@ -79,7 +88,8 @@ class Source:
     Attributes:
         source_id: ``P01`` .. for plumes, ``H01`` .. for hot spots, numbered by west longitude.
         kind: ``plume`` or ``hotspot``.
-        name: the catalogued volcano's within reach, else ``new at LAT LON``.
+        name: of a plume the vent that most members name, else the nearest catalogued volcano's within reach, else
+            ``new at LAT LON``.
         lat_deg, lon_w_deg, lon_e_deg: mean of the members' places, weighted by 1 / sigma².
         sigma_deg: 1-sigma of that mean, degrees of arc; each member's error counts as SMALLEST_SIGMA_DEG at least.
         scatter_deg: rms distance of the members from it; NaN for a single one.
@@ -172,7 +182,8 @@ class _Groups:
         self.of.append(members)
         others = np.flatnonzero(self.alive)
         angle = angles_deg(self.where[new], self.where[others])
-        for k in np.flatnonzero(angle <= AGREE * np.hypot(sigma, self.sigma[others])):
+        reach = np.minimum(AGREE * np.hypot(sigma, self.sigma[others]), FURTHEST_DEG)
+        for k in np.flatnonzero(angle <= reach):
             if frames.isdisjoint(self.frames[others[k]]):
                 heapq.heappush(self.closest, (float(angle[k]), int(others[k]), new))
         self.alive[new] = True
@@ -201,16 +212,35 @@ def _source(members: list[int], places: Sequence[Place]) -> Source:
     lon_w, sigma = float(west(lon_e)), float(weights.sum() ** -0.5)
     scatter = float(np.sqrt((angles_deg(mean, units) ** 2).mean())) if len(own) > 1 else math.nan
     volcano, distance, in_reach = _neighbours(lat, lon_w, sigma)
-    name = volcano if in_reach else f"new at {_signed(lat)} {lon_w:.0f}W"
-    return Source("", own[0].kind, name, lat, lon_w, float(lon_e), sigma, scatter, tuple(sorted(members)), volcano,
-                  distance, in_reach)
+    named = _vent(own) or (volcano if in_reach else "")
+    name = named or f"new at {_signed(lat)} {lon_w:.0f}W"
+    return Source(
+        "",
+        own[0].kind,
+        name,
+        lat,
+        lon_w,
+        float(lon_e),
+        sigma,
+        scatter,
+        tuple(sorted(members)),
+        volcano,
+        distance,
+        in_reach,
+    )
 
 
 def _neighbours(lat_deg: float, lon_w_deg: float, sigma_deg: float) -> tuple[str, float, int]:
     """Return the nearest catalogued feature, its distance in km, and how many are within reach."""
     known = sorted((great_circle_km(lat_deg, lon_w_deg, v.lat_deg, v.lon_w_deg), v.name) for v in volcanoes())
-    reach = max(NAMED_KM, AGREE * sigma_deg * DEG_KM)
+    reach = max(NAMED_KM, NAMED_SIGMAS * sigma_deg * DEG_KM)
     return known[0][1], known[0][0], sum(distance <= reach for distance, _ in known)
+
+
+def _vent(members: Sequence[Place]) -> str:
+    """Return the vent that most members name, the first in the alphabet among equals; empty where none names one."""
+    votes = Counter(place.vent for place in members if place.vent)
+    return min(votes, key=lambda vent: (-votes[vent], vent), default="")
 
 
 def _signed(lat_deg: float) -> str:
@@ -222,6 +252,7 @@ def _links(source: Source, others: Sequence[Source]) -> tuple[str, ...]:
     for other in others:
         if other.kind != source.kind:
             distance = great_circle_km(source.lat_deg, source.lon_w_deg, other.lat_deg, other.lon_w_deg)
-            if distance <= max(LINK_KM, AGREE * math.hypot(source.sigma_deg, other.sigma_deg) * DEG_KM):
+            reach = max(LINK_KM, math.hypot(source.sigma_deg, other.sigma_deg) * DEG_KM)
+            if distance <= reach or source.name == other.name:
                 near.append((distance, other.source_id))
     return tuple(name for _, name in sorted(near))

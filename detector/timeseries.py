@@ -6,16 +6,19 @@ moment are rows of their own; they share instrument and start time.
 Upper limits
 ------------
 A source in view and not found was fainter than what is found. ``limit_snr`` is the signal-to-noise at which half of the
-objects are found. The model card does not hold it; LIMIT_SNR is what the evaluation of the released model measured, and
-another value can be given. It is of a perfect matched filter, which is never below that of the brightest pixel, so it
-bounds ``peak_snr`` too. ``spectral_power_limit_gw_um`` is that times the power of a peak S/N of 1 on the same frame,
-the median of power / peak S/N over the frame's own detections; without any it is empty. Plumes have no limit in km:
-how high gas goes does not follow from how faint it is.
+objects are found, by model, operating point and kind. Model cards do not hold it: HALF_FOUND_SNR is what the
+evaluations of the released models measured; another value can be given; for a model that nobody measured there is no
+limit. It is of a perfect matched filter, which is never below that of the brightest pixel, so it bounds ``peak_snr``
+too. ``spectral_power_limit_gw_um`` is that times the power of a peak S/N of 1 on the same frame: the median of
+power x cos(emission) / peak S/N over the frame's own detections, divided by the cosine at the source, because the power
+is that of a flat surface seen from above. Without such a detection it is empty. Plumes have no limit in km: how high
+gas goes does not follow from how faint it is.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import statistics
 from collections import Counter
@@ -28,12 +31,25 @@ import numpy as np
 
 from detector.catalogue import Detection, FrameStatus
 from detector.errors import InputError
-from detector.sightings import Sighting, sightings
-from detector.sources import VAGUE_DEG, Place, Source, find_sources
+from detector.frame import CLASSES
+from detector.sightings import GRAZING_DEG, Sighting, sightings
+from detector.sources import NAMED_KM, VAGUE_DEG, Place, Source, find_sources
 from detector.table import from_values, number, to_csv
 
-LIMIT_SNR: Mapping[str, float] = {"plume": 27.0, "hotspot": 28.0}
-"""Matched-filter signal-to-noise at which half are found: release 0.1.0, ``confident``, simulated seed 777 (README)."""
+HALF_FOUND_SNR: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "io-detector@0.1.0": {
+        "screening": {"plume": 27.0, "hotspot": 14.0},
+        "confident": {"plume": 27.0, "hotspot": 28.0},
+    },
+}
+"""Matched-filter signal-to-noise at which half are found, by model, operating point and kind: the README's results on
+simulated seed 777."""
+
+NEEDED: Mapping[type, frozenset[str]] = {
+    Detection: frozenset({"detection_id", "frame_id", "kind", "lat_deg", "lon_w_deg", "position_sigma_deg"}),
+    FrameStatus: frozenset({"frame_id", "path", "status"}),
+}
+"""Columns without which a table is not one of ours."""
 
 Progress = Callable[[int, int], None]
 
@@ -142,12 +158,24 @@ class Run:
         folder: of the tables.
         detections: rows of ``catalogue.csv``.
         frames: rows of ``frames.csv``, rejected products left out.
+        model, operating_point: as ``catalogue.geojson`` says; empty where it is not there.
 
     """
 
     folder: Path
     detections: tuple[Detection, ...]
     frames: tuple[FrameStatus, ...] = ()
+    model: str = ""
+    operating_point: str = ""
+
+    def limit_snr(self, kind: str) -> float:
+        """Signal-to-noise at which half are found; of the less sensitive operating point where it is not known which.
+
+        NaN for a model that was not measured.
+        """
+        points = HALF_FOUND_SNR.get(self.model, {})
+        chosen = [points[self.operating_point]] if self.operating_point in points else list(points.values())
+        return max((point[kind] for point in chosen), default=math.nan)
 
 
 @dataclass(frozen=True)
@@ -172,20 +200,19 @@ class TimeSeries:
     unseen: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def sources_csv(self) -> str:
-        """``sources.csv`` as RFC 4180 text."""
-        return to_csv(SourceRow, self.sources)
-
-    def moments_csv(self) -> str:
-        """``timeseries.csv`` as RFC 4180 text."""
-        return to_csv(Moment, self.moments)
+    def tables(self) -> dict[str, str]:
+        """The tables as RFC 4180 text, by the names of their files."""
+        return {"sources.csv": to_csv(SourceRow, self.sources), "timeseries.csv": to_csv(Moment, self.moments)}
 
 
 # -- reading --------------------------------------------------------------------------------------------------------
 
 
 def read_run(path: Path) -> Run:
-    """Read a ``catalogue.csv`` (or the folder that holds one) and the ``frames.csv`` beside it, where there is one.
+    """Read a ``catalogue.csv`` (or the folder that holds one) and what lies beside it.
+
+    That is ``frames.csv``, without which nothing is known of what was in view, and ``catalogue.geojson``, which names
+    the model and its operating point; either may be missing.
 
     Raises:
         InputError: there is no such file, a column is missing, or a cell holds no number where one belongs.
@@ -195,11 +222,25 @@ def read_run(path: Path) -> Run:
     beside = catalogue.with_name("frames.csv")
     frames = read_rows(FrameStatus, beside) if beside.is_file() else []
     kept = tuple(row for row in frames if row.status != "rejected" and row.frame_id)
-    return Run(catalogue.parent, tuple(read_rows(Detection, catalogue)), kept)
+    detections = tuple(read_rows(Detection, catalogue))
+    known = _described(catalogue.with_name("catalogue.geojson"))
+    model = known.get("model") or next((row.model for row in detections if row.model), "")
+    return Run(catalogue.parent, detections, kept, str(model), str(known.get("operating_point") or ""))
+
+
+def _described(path: Path) -> Mapping[str, Any]:
+    """Return what ``catalogue.geojson`` says of the run; nothing where it is not there or is no such document."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def read_rows(kind: type, path: Path) -> list[Any]:
-    """Read the rows of a table; columns that the row class does not know are passed over.
+    """Read the rows of a table.
+
+    Columns that the row class does not know are passed over; of its own only those in NEEDED must be there.
 
     Raises:
         InputError: as for ``read_run``.
@@ -207,43 +248,37 @@ def read_rows(kind: type, path: Path) -> list[Any]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.DictReader(stream, strict=True))
-            head = [] if lines else _head(path)
+            table = csv.DictReader(stream, strict=True)
+            lines, named = list(table), set(table.fieldnames or ())
     except FileNotFoundError as error:
         raise InputError(path, "no such file", "name a catalogue.csv that io-detector detect wrote") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"cannot be read as a table: {error}") from error
-    named = set(lines[0]) if lines else set(head)
-    missing = [column.name for column in fields(kind) if column.name not in named]
+    missing = sorted(NEEDED[kind] - named)
     if missing:
         remedy = "give the table as io-detector detect wrote it"
         raise InputError(path, f"lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}", remedy)
-    return [_row(kind, line, path, n) for n, line in enumerate(lines, 2)]
+    columns = [column for column in fields(kind) if column.name in named]
+    return [_row(kind, line, columns, f"{path}, row {n}") for n, line in enumerate(lines, 2)]
 
 
-def _head(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return next(csv.reader(stream), [])
+def _row(kind: type, line: Mapping[str, str | None], columns: Sequence[Field[Any]], at: str) -> Any:
+    texts = ((column, line[column.name]) for column in columns)
+    row = {column.name: _cell(column, text, at) for column, text in texts if text}
+    if kind is Detection and row.get("kind") not in CLASSES:
+        raise InputError(at, f"kind is {row.get('kind', '')!r}, expected {' or '.join(CLASSES)}")
+    if kind is Detection and not (row.get("detection_id") and row.get("frame_id")):
+        raise InputError(at, "a detection without detection_id or frame_id")
+    return from_values(kind, row)
 
 
-def _row(kind: type, line: Mapping[str, str | None], path: Path, at: int) -> Any:
-    known = {}
-    for column in fields(kind):
-        text = line[column.name]
-        if text:
-            known[column.name] = _cell(column, text, path, at)
-    for needed in ("detection_id", "frame_id", "kind") if kind is Detection else ():
-        if needed not in known:
-            raise InputError(path, f"row {at} has no {needed}")
-    return from_values(kind, known)
-
-
-def _cell(column: Field[Any], text: str, path: Path, at: int) -> str | int | float:
+def _cell(column: Field[Any], text: str, at: str) -> str | int | float:
+    """A cell as its column has it; the annotations of the rows are plain names."""
     kinds: Mapping[Any, Callable[[str], str | int | float]] = {"int": int, "float": float}
     try:
         return kinds.get(column.type, str)(text)
     except ValueError as error:
-        raise InputError(path, f"row {at}, column {column.name}: {text!r} is no number") from error
+        raise InputError(at, f"{column.name} is {text!r}, expected a number") from error
 
 
 # -- building -------------------------------------------------------------------------------------------------------
@@ -258,12 +293,12 @@ class _Seen:
 
     key: Key
     status: FrameStatus
-    folder: Path
+    run: Run
 
 
 def build(
     runs: Sequence[Run],
-    limit_snr: Mapping[str, float] = LIMIT_SNR,
+    limit_snr: float = math.nan,
     kernels: Path | None = None,
     progress: Progress | None = None,
 ) -> TimeSeries:
@@ -273,34 +308,95 @@ def build(
 
     Args:
         runs: what was read.
-        limit_snr: signal-to-noise at which half are found, by kind.
+        limit_snr: signal-to-noise at which half are found; NaN takes what HALF_FOUND_SNR has for the run.
         kernels: folder of SPICE kernels; IO_DETECTOR_KERNELS of the environment where not given.
         progress: told how many products of how many were opened again.
 
     """
     frames, found, repeated = _once(runs)
-    keys, detections = [key for key, _ in found], [detection for _, detection in found]
     sources = find_sources([_place(key, detection) for key, detection in found])
     views = _views(list(frames.values()), sources, kernels, progress)
-    unit = _unit_powers(found)
-    moments: list[Moment] = []
-    rows: list[SourceRow] = []
-    for n, source in enumerate(sources):
-        own = [_found(source, detections[i], _emission(views.get(keys[i]), n)) for i in source.members]
-        others = {key: frames[key].status for key in frames.keys() - {keys[i] for i in source.members}}
-        own += [
-            _missed(source, status, _emission(views[key], n), limit_snr[source.kind], unit.get(key))
-            for key, status in others.items()
-            if views[key].of(source.kind)[n]
-        ]
-        own.sort(key=_by_moment)
-        moments += own
-        rows.append(_summary(source, own, sum(not views[key].known for key in others)))
-    unseen = Counter(view.reason for view in views.values() if not view.known)
-    notes = (f"{repeated} frames stand in more than one catalogue; the first one counts.",) if repeated else ()
+    follow = _Follower(frames, found, views, _unit_powers(found, sources, views), limit_snr)
+    histories = [follow.history(source, n) for n, source in enumerate(sources)]
     return TimeSeries(
-        tuple(rows), tuple(moments), len(found), len(frames), _unplaced(detections), dict(sorted(unseen.items())), notes
+        tuple(follow.summary(source, rows) for source, rows in zip(sources, histories, strict=True)),
+        tuple(row for rows in histories for row in rows),
+        len(found),
+        len(frames),
+        _unplaced([detection for _, detection in found]),
+        dict(sorted(Counter(view.reason for view in views.values() if not view.known).items())),
+        tuple(_notes(runs, repeated, limit_snr)),
     )
+
+
+@dataclass(frozen=True)
+class _Follower:
+    """Everything that is known of the frames, to follow one source after the other through them.
+
+    Attributes:
+        frames: by key, in order of time.
+        found: frame and detection, as the sources' members count them.
+        views: what each frame had in view of the sources, in their order.
+        unit: GW/um of a peak signal-to-noise of 1, seen from above, by frame.
+        limit_snr: as given by the user; NaN where not.
+
+    """
+
+    frames: Mapping[Key, _Seen]
+    found: Sequence[tuple[Key, Detection]]
+    views: Mapping[Key, Sighting]
+    unit: Mapping[Key, float]
+    limit_snr: float
+
+    def history(self, source: Source, n: int) -> list[Moment]:
+        """Every moment of a source, the n-th that the views were asked for, by time."""
+        rows = [_found(source, row, self._emission(key, n)) for key, row in (self.found[i] for i in source.members)]
+        rows += [self._missed(source, seen, n) for seen in self._others(source) if self._in_view(source, seen.key, n)]
+        return sorted(rows, key=_by_moment)
+
+    def summary(self, source: Source, rows: Sequence[Moment]) -> SourceRow:
+        """The source's row, of its history."""
+        not_known = sum(not self.views[seen.key].known for seen in self._others(source))
+        return _summary(source, rows, not_known)
+
+    def _others(self, source: Source) -> list[_Seen]:
+        """The frames on which it was not found."""
+        own = {self.found[i][0] for i in source.members}
+        return [seen for key, seen in self.frames.items() if key not in own]
+
+    def _in_view(self, source: Source, key: Key, n: int) -> bool:
+        return bool(self.views[key].of(source.kind)[n])
+
+    def _emission(self, key: Key, n: int) -> float:
+        return float(self.views[key].emission_deg[n]) if key in self.views else math.nan
+
+    def _missed(self, source: Source, seen: _Seen, n: int) -> Moment:
+        limit = self.limit_snr if math.isfinite(self.limit_snr) else seen.run.limit_snr(source.kind)
+        frame, emission = seen.status, self._emission(seen.key, n)
+        power = math.nan
+        if source.kind == "hotspot" and seen.key in self.unit:
+            power = limit * self.unit[seen.key] / math.cos(math.radians(emission))
+        return Moment(
+            source.source_id,
+            source.kind,
+            source.name,
+            frame.frame_id,
+            frame.instrument,
+            frame.filter,
+            frame.start_time_utc,
+            found="no",
+            limit_snr=limit,
+            spectral_power_limit_gw_um=power,
+            emission_deg=emission,
+        )
+
+
+def _notes(runs: Sequence[Run], repeated: int, limit_snr: float) -> Iterator[str]:
+    if repeated:
+        yield f"{repeated} frames stand in more than one catalogue; the first one counts."
+    unmeasured = sorted({run.model or "an unknown model" for run in runs if math.isnan(run.limit_snr("hotspot"))})
+    if unmeasured and math.isnan(limit_snr):
+        yield f"No limits for {', '.join(unmeasured)}: how much it finds was not measured."
 
 
 def _once(runs: Sequence[Run]) -> tuple[dict[Key, _Seen], list[tuple[Key, Detection]], int]:
@@ -314,7 +410,7 @@ def _once(runs: Sequence[Run]) -> tuple[dict[Key, _Seen], list[tuple[Key, Detect
         for row in run.frames:
             key = _key(row.frame_id, hashes, run)
             repeated += key in frames
-            fresh[key] = _Seen(key, row, run.folder)
+            fresh[key] = _Seen(key, row, run)
         keyed = ((_key(row.frame_id, hashes, run), row) for row in run.detections)
         found += [(key, row) for key, row in keyed if key not in frames]
         frames = fresh | frames
@@ -334,11 +430,10 @@ def _by_moment(row: Moment) -> tuple[str, ...]:
     return row.start_time_utc, row.instrument, row.filter, row.frame_id, row.detection_id
 
 
-def _place(key: Key, detection: Detection) -> Place:
-    return Place(
-        detection.kind, key, f"{key[0]} {detection.detection_id}", detection.lat_deg, detection.lon_w_deg,
-        detection.position_sigma_deg,
-    )
+def _place(key: Key, row: Detection) -> Place:
+    named = row.kind == "plume" and row.volcano_distance_km <= NAMED_KM
+    label, vent = f"{key[0]} {row.detection_id}", row.volcano if named else ""
+    return Place(row.kind, key, label, row.lat_deg, row.lon_w_deg, row.position_sigma_deg, vent)
 
 
 def _views(
@@ -350,33 +445,40 @@ def _views(
     places = np.array([s.lat_deg for s in sources]), np.array([s.lon_w_deg for s in sources])
     products: dict[tuple[Path, str, str], list[_Seen]] = {}
     for seen in frames:
-        products.setdefault((seen.folder, seen.status.path, seen.status.sha256), []).append(seen)
+        products.setdefault((seen.run.folder, seen.status.path, seen.status.sha256), []).append(seen)
     views: dict[Key, Sighting] = {}
     for done, own in enumerate(products.values(), 1):
-        told = sightings([seen.status for seen in own], own[0].folder, places, kernels)
+        told = sightings([seen.status for seen in own], own[0].run.folder, places, kernels)
         views |= {seen.key: view for seen, view in zip(own, told, strict=True)}
         if progress is not None:
             progress(done, len(products))
     return views
 
 
-def _emission(view: Sighting | None, n: int) -> float:
-    return math.nan if view is None else float(view.emission_deg[n])
-
-
-def _unit_powers(found: Sequence[tuple[Key, Detection]]) -> dict[Key, float]:
-    """By frame, the spectral power in GW/um of a source whose brightest pixel stands at a signal-to-noise of 1."""
+def _unit_powers(
+    found: Sequence[tuple[Key, Detection]], sources: Sequence[Source], views: Mapping[Key, Sighting]
+) -> dict[Key, float]:
+    """By frame, the power in GW/um, seen from above, of a source whose brightest pixel stands at a S/N of 1."""
     ratios: dict[Key, list[float]] = {}
-    for key, row in found:
-        ratio = row.spectral_power_gw_um / row.peak_snr if row.peak_snr > 0 else math.nan
-        if row.kind == "hotspot" and ratio > 0 and math.isfinite(ratio) and "SATURATED" not in row.flags:
-            ratios.setdefault(key, []).append(ratio)
+    for n, source in enumerate(sources):
+        for key, row in (found[i] for i in source.members if source.kind == "hotspot"):
+            emission = float(views[key].emission_deg[n]) if key in views else math.nan
+            usable = row.peak_snr > 0 and row.spectral_power_gw_um > 0 and "SATURATED" not in row.flags
+            if usable and emission <= GRAZING_DEG:
+                seen = row.spectral_power_gw_um * math.cos(math.radians(emission))
+                ratios.setdefault(key, []).append(seen / row.peak_snr)
     return {key: statistics.median(own) for key, own in ratios.items()}
 
 
 def _found(source: Source, row: Detection, emission_deg: float) -> Moment:
     return Moment(
-        source.source_id, source.kind, source.name, row.frame_id, row.instrument, row.filter, row.start_time_utc,
+        source.source_id,
+        source.kind,
+        source.name,
+        row.frame_id,
+        row.instrument,
+        row.filter,
+        row.start_time_utc,
         detection_id=row.detection_id,
         score=row.score,
         peak_snr=row.peak_snr,
@@ -391,24 +493,18 @@ def _found(source: Source, row: Detection, emission_deg: float) -> Moment:
     )
 
 
-def _missed(source: Source, frame: FrameStatus, emission_deg: float, limit_snr: float, unit: float | None) -> Moment:
-    power = limit_snr * unit if unit is not None and source.kind == "hotspot" else math.nan
-    return Moment(
-        source.source_id, source.kind, source.name, frame.frame_id, frame.instrument, frame.filter,
-        frame.start_time_utc,
-        found="no",
-        limit_snr=limit_snr,
-        spectral_power_limit_gw_um=power,
-        emission_deg=emission_deg,
-    )
-
-
 def _summary(source: Source, rows: Sequence[Moment], not_known: int) -> SourceRow:
     seen = [row for row in rows if row.seen]
     times = sorted(row.start_time_utc for row in seen if row.start_time_utc)
     return SourceRow(
-        source.source_id, source.kind, source.name, source.lon_e_deg, source.lon_w_deg, source.lat_deg,
-        source.sigma_deg, source.scatter_deg,
+        source.source_id,
+        source.kind,
+        source.name,
+        source.lon_e_deg,
+        source.lon_w_deg,
+        source.lat_deg,
+        source.sigma_deg,
+        source.scatter_deg,
         detections=len(seen),
         moments=len({row.moment for row in seen}),
         in_view_not_found=len(rows) - len(seen),

@@ -21,17 +21,19 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from detector.quicklook import COLOURS
+from detector.sightings import GRAZING_DEG, PLUME_REACH_DEG
+from detector.sources import AGREE, FURTHEST_DEG
 from detector.timeseries import Moment, SourceRow, TimeSeries
 from detector.volcanoes import volcanoes
 
 NAMES = {"plume": ("plume", "plumes"), "hotspot": ("hot spot", "hot spots")}
 SHAPES = {"plume": "D", "hotspot": "o"}
-BAND_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
-BAND_SHAPES = ("o", "s", "D", "P", "X", "h", "p")
-"""Bands take the next colour and the next shape; 35 of them differ. A triangle is an upper limit, so none is one."""
+BAND_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
+BAND_SHAPES = ("o", "s", "D", "P", "X", "p")
+"""Bands take the next colour and the next shape; 42 of them differ. A triangle is an upper limit, so none is one."""
 CHARTS = 60
 """Only so many sources get a chart, those with most detections; all stand in the table and in the files."""
 LABELS = 60
@@ -58,9 +60,7 @@ class Quantity:
     log: bool = True
 
 
-POWER = Quantity(
-    "power, GW/µm", "spectral_power_gw_um", "spectral_power_sigma_gw_um", "spectral_power_limit_gw_um"
-)
+POWER = Quantity("power, GW/µm", "spectral_power_gw_um", "spectral_power_sigma_gw_um", "spectral_power_limit_gw_um")
 HEIGHT = Quantity("height, km", "plume_height_km", "plume_height_sigma_km", log=False)
 SNR = Quantity("peak S/N", "peak_snr", limit="limit_snr")
 
@@ -73,7 +73,7 @@ PAGE = Template("""<!doctype html>
 <style>
 :root { --ink: #1b1f24; --soft: #5d6670; --line: #d9dee3; --back: #f6f8fa; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1.25rem 4rem; color: var(--ink);
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1.25rem 4rem; color: var(--ink);
        font: 15px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; padding-top: .7rem; border-top: 1px solid var(--line); }
@@ -81,11 +81,14 @@ p, li { margin: .4rem 0; max-width: 54rem; }
 .soft, figcaption { color: var(--soft); }
 .verdict { background: var(--back); border-left: 4px solid #0072B2; padding: .6rem 1rem; margin: .8rem 0; }
 .verdict p { max-width: none; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; font-size: .88rem; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums;
+        font-size: .88rem; }
 th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; }
 td.n, th.n { text-align: right; }
+td.n { white-space: nowrap; }
 td.t { white-space: nowrap; }
+td.w { min-width: 13rem; }
 .scroll { overflow-x: auto; }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(29rem, 1fr)); gap: .9rem 1.2rem; }
 figure { margin: 0; break-inside: avoid; }
@@ -95,7 +98,8 @@ figcaption b { color: var(--ink); }
 figure:target { outline: 2px solid #0072B2; outline-offset: 4px; }
 a { color: #0072B2; }
 .key i { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 .8rem; border: 1px solid #1b1f24; }
-.key i.hotspot { background: #E69F00; border-radius: 50%; } .key i.plume { background: #56B4E9; transform: rotate(45deg) scale(.85); }
+.key i.hotspot { background: #E69F00; border-radius: 50%; }
+.key i.plume { background: #56B4E9; transform: rotate(45deg) scale(.85); }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } }
 </style>
 </head>
@@ -120,19 +124,27 @@ def page(series: TimeSeries) -> str:
 
 
 def _verdict(series: TimeSeries) -> str:
-    said = [f"<b>{_count(series, 'plume')} and {_count(series, 'hotspot')}</b> followed through "
-            f"{_number_of(series.frames, 'frame', 'frames')}{_span(series)}."]
-    placed = series.detections - sum(series.unplaced.values())
-    said.append(f"{placed} of {_number_of(series.detections, 'detection', 'detections')} have a place on Io.")
-    said += [f"{n} {NAMES[kind][n != 1]} stand in no source: {escape(why)}." for (kind, why), n in series.unplaced.items()]
+    frames = _number_of(series.frames, "frame", "frames")
     if not series.detections:
-        said = [f"<b>Nothing was found</b> on {_number_of(series.frames, 'frame', 'frames')}: there is nothing to follow."]
-    return f'<div class="verdict"><p>{" ".join(said)}</p></div>'
+        return _box(f"<b>Nothing was found</b> on {frames}: there is nothing to follow.")
+    placed = series.detections - sum(series.unplaced.values())
+    kinds = " and ".join(_count(series, kind) for kind in NAMES)
+    said = [f"<b>{kinds}</b>, followed through {frames}{_span(series)}."]
+    said.append(f"{placed} of {_number_of(series.detections, 'detection', 'detections')} have a place on Io.")
+    for (kind, why), count in series.unplaced.items():
+        said.append(f"{_number_of(count, *NAMES[kind])} belong{'s' * (count == 1)} to no source: {escape(why)}.")
+    if series.unplaced:
+        said.append("Places come from labels that hold the whole geometry, or from SPICE kernels.")
+    return _box(" ".join(said))
+
+
+def _box(text: str) -> str:
+    return f'<div class="verdict"><p>{text}</p></div>'
 
 
 def _count(series: TimeSeries, kind: str) -> str:
     count = sum(row.kind == kind for row in series.sources)
-    return f"{count} {'source' if count == 1 else 'sources'} of {NAMES[kind][1]}"
+    return f"{count or 'no'} {NAMES[kind][0]} {'source' if count == 1 else 'sources'}"
 
 
 def _number_of(count: int, one: str, many: str) -> str:
@@ -157,9 +169,8 @@ latitude; seen from outside, so west longitude grows to the left. The middle is 
 def _map(sources: Sequence[SourceRow]) -> Figure:
     figure = Figure(figsize=(10.4, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.set(xlim=(360, 0), ylim=(-90, 90), aspect="equal", xlabel="west longitude, degrees", ylabel="latitude, degrees")
-    axes.set_xticks(range(0, 361, 30), range(0, 361, 30))
-    axes.set_yticks(range(-90, 91, 30))
+    axes.set(xlim=(360, 0), ylim=(-90, 90), aspect="equal", xticks=range(0, 361, 30), yticks=range(-90, 91, 30))
+    axes.set(xlabel="west longitude, degrees", ylabel="latitude, degrees")
     axes.grid(color=LINE, lw=0.6)
     axes.set_axisbelow(True)
     known = volcanoes()
@@ -168,8 +179,9 @@ def _map(sources: Sequence[SourceRow]) -> Figure:
     for kind, shape in sorted(SHAPES.items()):
         own = [row for row in sources if row.kind == kind]
         sizes = [_area(row.detections) for row in own]
-        axes.scatter([row.lon_w_deg for row in own], [row.lat_deg for row in own], s=sizes, c=COLOURS[kind],
-                     marker=shape, edgecolors=INK, linewidths=0.8, zorder=3, alpha=0.9)
+        for turn in (-360, 0, 360):  # what lies across the map's edge shows on both sides
+            x, y = [row.lon_w_deg + turn for row in own], [row.lat_deg for row in own]
+            axes.scatter(x, y, s=sizes, c=COLOURS[kind], marker=shape, edgecolors=INK, linewidths=0.8, zorder=3)
     _label_sources(axes, sources)
     _draw_size_key(axes, sources)
     return figure
@@ -184,9 +196,9 @@ def _draw_place_errors(axes: Axes, sources: Sequence[SourceRow]) -> None:
     wide = [row for row in sources if row.position_sigma_deg > 1.5]
     if wide:
         across = [row.position_sigma_deg / max(math.cos(math.radians(row.lat_deg)), 0.1) for row in wide]
-        axes.errorbar([row.lon_w_deg for row in wide], [row.lat_deg for row in wide],
-                      xerr=across, yerr=[row.position_sigma_deg for row in wide], fmt="none", ecolor=SOFT, elinewidth=0.9,
-                      zorder=2)
+        x, y = [row.lon_w_deg for row in wide], [row.lat_deg for row in wide]
+        up = [row.position_sigma_deg for row in wide]
+        axes.errorbar(x, y, xerr=across, yerr=up, fmt="none", ecolor=SOFT, elinewidth=0.9, zorder=2)
 
 
 def _label_sources(axes: Axes, sources: Sequence[SourceRow]) -> None:
@@ -195,15 +207,17 @@ def _label_sources(axes: Axes, sources: Sequence[SourceRow]) -> None:
     taken = [(row.lon_w_deg, row.lat_deg) for row in sources]
     for row in chosen:
         away = 2.5 + 0.33 * math.sqrt(_area(row.detections))
-        spots = [(row.lon_w_deg + dx * (away + 4.0), row.lat_deg + dy * (away + 1.0))
-                 for dx, dy in ((-1, 0), (1, 0), (0, 1), (0, -1), (-0.8, 0.9), (0.8, 0.9), (-0.8, -0.9), (0.8, -0.9))]
+        spots = [
+            (row.lon_w_deg + dx * (away + 4.0), row.lat_deg + dy * (away + 1.0))
+            for dx, dy in ((-1, 0), (1, 0), (0, 1), (0, -1), (-0.8, 0.9), (0.8, 0.9), (-0.8, -0.9), (0.8, -0.9))
+        ]
         x, y = max(spots, key=lambda spot: _freedom(spot, taken))
         taken.append((x, y))
         axes.text(x, y, row.source_id, fontsize=7.5, ha="center", va="center", color=INK, zorder=4)
 
 
 def _freedom(spot: tuple[float, float], taken: Sequence[tuple[float, float]]) -> float:
-    """How far a label's place is from the nearest other one, in its own heights, at most 3; negative outside the map."""
+    """How far a label's place is from the nearest other one, in its own sizes, at most 3; negative outside the map."""
     x, y = spot
     if not (4 < x < 356 and -86 < y < 86):
         return -1.0
@@ -214,16 +228,27 @@ def _draw_size_key(axes: Axes, sources: Sequence[SourceRow]) -> None:
     most = max(row.detections for row in sources)
     steps = [step for step in (1, 3, 10, 30) if step <= max(most, 1)]
     handles = [Line2D([], [], ls="", marker="o", mfc="white", mec=INK, ms=math.sqrt(_area(step))) for step in steps]
-    axes.legend(handles, [f"{step}" for step in steps], title="detections", loc="upper left", ncols=len(steps),
-                bbox_to_anchor=(0.0, 1.14), frameon=False, fontsize=8, title_fontsize=8, borderpad=0, borderaxespad=0)
+    axes.legend(
+        handles,
+        [f"{step}" for step in steps],
+        title="detections",
+        loc="upper left",
+        ncols=len(steps),
+        bbox_to_anchor=(0.0, 1.14),
+        frameon=False,
+        fontsize=8,
+        title_fontsize=8,
+        borderpad=0,
+        borderaxespad=0,
+    )
 
 
 # -- table ----------------------------------------------------------------------------------------------------------
 
 HEADINGS = (
-    ("", "source"), ("", "name"), ("n", "W lon"), ("n", "lat"), ("n", "± deg"), ("n", "detections"), ("n", "moments"),
-    ("n", "in view, not found"), ("", "first seen"), ("", "last seen"), ("n", "largest power, GW/µm"),
-    ("n", "largest T, K"), ("n", "largest height, km"), ("n", "best score"), ("", "same place"),
+    ("", "source"), ("", "name"), ("n", "W lon"), ("n", "lat"), ("n", "± deg"), ("n", "found"), ("n", "moments"),
+    ("n", "not found"), ("", "seen"), ("n", "max power, GW/µm"), ("n", "max T, K"), ("n", "max height, km"),
+    ("n", "best score"), ("", "same place"),
 )  # fmt: skip
 
 
@@ -231,22 +256,28 @@ def _table_part(series: TimeSeries) -> str:
     head = "".join(f'<th class="{kind}">{escape(text)}</th>' for kind, text in HEADINGS)
     charted = {row.source_id for row in _most_seen(series.sources, CHARTS)}
     rows = "\n".join(_table_row(row, charted) for row in series.sources)
-    return f'<h2>Sources</h2>\n<div class="scroll"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>'
+    said = (
+        "Found: on how many frames. Moments: at how many times. Not found: frames that had it in view and on which "
+        "nothing was reported there; in brackets frames of which that is not known. Same place: sources of the other "
+        "kind."
+    )
+    table = f'<div class="scroll"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>'
+    return f'<h2>Sources</h2>\n<p class="soft">{said}</p>\n{table}'
 
 
 def _table_row(row: SourceRow, charted: set[str]) -> str:
+    perhaps = f" <span class='soft'>(+{row.not_known}?)</span>" if row.not_known else ""
     cells = (
         ("", _link(row.source_id, charted)),
-        ("", _name(row)),
+        ("w", _name(row)),
         ("n", _number(row.lon_w_deg, 1)),
         ("n", _number(row.lat_deg, 1)),
         ("n", _number(row.position_sigma_deg, 1)),
         ("n", str(row.detections)),
         ("n", str(row.moments)),
-        ("n", f"{row.in_view_not_found}" + (f" <span class='soft'>(+{row.not_known}?)</span>" if row.not_known else "")),
-        ("t", escape(row.first_seen_utc[:10])),
-        ("t", escape(row.last_seen_utc[:10])),
-        ("n", _number(row.spectral_power_max_gw_um, 3, significant=True)),
+        ("n", f"{row.in_view_not_found}{perhaps}"),
+        ("t", _dates(row)),
+        ("n", _number(row.spectral_power_max_gw_um, 1 if row.spectral_power_max_gw_um >= 10 else 2)),
         ("n", _number(row.temperature_max_k, 0)),
         ("n", _number(row.plume_height_max_km, 0)),
         ("n", _number(row.best_score, 2)),
@@ -261,16 +292,23 @@ def _link(source_id: str, charted: set[str]) -> str:
 
 def _name(row: SourceRow) -> str:
     """The name; how sure it is, or what is nearest where nothing is near."""
-    if row.volcanoes_in_reach == 0:
-        return f"{escape(row.name)} <span class='soft'>({row.volcano_distance_km:.0f} km from {escape(row.volcano)})</span>"
-    doubt = f"one of {row.volcanoes_in_reach} in reach, " if row.volcanoes_in_reach > 1 else ""
-    return f"{escape(row.name)} <span class='soft'>({doubt}{row.volcano_distance_km:.0f} km off)</span>"
+    said = [f"one of {row.volcanoes_in_reach} in reach"] if row.volcanoes_in_reach > 1 else []
+    if row.name == row.volcano:
+        said.append(f"{row.volcano_distance_km:.0f} km off")
+    elif row.name.startswith("new at"):
+        said.append(f"{row.volcano_distance_km:.0f} km from {row.volcano}")
+    else:
+        said.append("the vent that fits best")
+    return f"{escape(row.name)} <span class='soft'>({escape(', '.join(said))})</span>"
 
 
-def _number(value: float, decimals: int, significant: bool = False) -> str:
-    if not math.isfinite(value):
-        return "–"
-    return f"{value:.{decimals}g}" if significant else f"{value:.{decimals}f}".replace("-", "−")
+def _dates(row: SourceRow) -> str:
+    first, last = row.first_seen_utc[:10], row.last_seen_utc[:10]
+    return escape(first if first == last else f"{first} … {last}")
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 # -- charts ---------------------------------------------------------------------------------------------------------
@@ -287,8 +325,8 @@ def _charts_part(series: TimeSeries) -> str:
     more = f"<p>The {CHARTS} sources with most detections; {left} more stand in the table.</p>" if left else ""
     return f"""<h2>Against time</h2>
 <p>Filled: found, with 1-sigma. Open: saturated, a lower bound. Open triangles: in view and not found, so fainter than
-this. Crosses on the axis: in view and not found, without a limit. Each chart has its own time axis; bands differ in shape and
-colour, and their powers are at different wavelengths.</p>
+this. Crosses on the axis: in view and not found, without a limit. Each chart has its own time axis; bands differ in
+shape and colour, and their powers are at different wavelengths.</p>
 {more}<div class="row">
 {chr(10).join(figures)}
 </div>"""
@@ -311,14 +349,18 @@ def _band(row: Moment) -> str:
 def _chart_figure(source: SourceRow, rows: Sequence[Moment], bands: Mapping[str, int]) -> str:
     quantity = _quantity(source, rows)
     dated = [(time, row) for row in rows if (time := _time(row.start_time_utc)) is not None]
-    lost = len(rows) - len(dated)
-    undated = f" {_number_of(lost, 'row', 'rows')} without a time not drawn." if lost else ""
-    alone = quantity is SNR
-    why = f" {'Power' if source.kind == 'hotspot' else 'Height'} was not measured: signal-to-noise instead." if alone else ""
-    title = f"{source.source_id} {source.name}"
+    title = escape(f"{source.source_id} {source.name}")
     image = _image(_chart(dated, quantity, bands), f"{quantity.label} of {title} against time") if dated else ""
-    return f"""<figure id="{source.source_id}">{image}<figcaption><b>{escape(title)}</b>, {NAMES[source.kind][0]}:
-found on {_number_of(source.detections, 'frame', 'frames')}, in view and not found on {source.in_view_not_found}.{why}{undated}</figcaption></figure>"""
+    said = [
+        f"found on {_number_of(source.detections, 'frame', 'frames')}, in view and not found on "
+        f"{source.in_view_not_found}."
+    ]
+    if quantity is SNR:
+        said.append(f"{'Power' if source.kind == 'hotspot' else 'Height'} was not measured: signal-to-noise instead.")
+    if len(dated) < len(rows):
+        said.append(f"{_number_of(len(rows) - len(dated), 'row', 'rows')} without a time not drawn.")
+    caption = f"<b>{title}</b>, {NAMES[source.kind][0]}: {' '.join(said)}"
+    return f'<figure id="{source.source_id}">{image}<figcaption>{caption}</figcaption></figure>'
 
 
 def _quantity(source: SourceRow, rows: Sequence[Moment]) -> Quantity:
@@ -345,6 +387,7 @@ def _chart(dated: Dated, quantity: Quantity, bands: Mapping[str, int]) -> Figure
     if quantity.log:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     for band in sorted({_band(row) for _, row in dated}):
         own = [(time, row) for time, row in dated if _band(row) == band]
         _draw_found(axes, own, quantity, bands[band])
@@ -354,6 +397,7 @@ def _chart(dated: Dated, quantity: Quantity, bands: Mapping[str, int]) -> Figure
     axes.grid(color=LINE, lw=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
+    axes.xaxis.get_offset_text().set_fontsize(8)
     _draw_band_key(axes, dated, bands)
     return figure
 
@@ -366,9 +410,19 @@ def _draw_found(axes: Axes, own: Dated, quantity: Quantity, band: int) -> None:
             continue
         sigma = getattr(row, quantity.sigma) if quantity.sigma else math.nan
         bar = [[_down(value, sigma, quantity.log)], [sigma]] if sigma > 0 else None
-        saturated = "SATURATED" in row.flags
-        axes.errorbar([dates.date2num(time)], [value], yerr=bar, fmt=shape, color=colour, ms=5, elinewidth=1, capsize=2,
-                      mfc="white" if saturated else colour, zorder=3)
+        saturated = "SATURATED" in row.flags and quantity is not HEIGHT  # which is brightness only
+        axes.errorbar(
+            [dates.date2num(time)],
+            [value],
+            yerr=bar,
+            fmt=shape,
+            color=colour,
+            ms=5,
+            elinewidth=1,
+            capsize=2,
+            mfc="white" if saturated else colour,
+            zorder=3,
+        )
 
 
 def _down(value: float, sigma: float, log: bool) -> float:
@@ -385,8 +439,17 @@ def _draw_limits(axes: Axes, own: Dated, quantity: Quantity, band: int) -> None:
     if known:
         axes.plot(*zip(*known, strict=True), ls="", marker="v", ms=6, mfc="none", mec=colour, mew=1.0, zorder=2)
     if bare:
-        axes.plot(bare, [0.03] * len(bare), ls="", marker="x", ms=4, mec=colour, mew=0.9, zorder=2,
-                  transform=axes.get_xaxis_transform())
+        axes.plot(
+            bare,
+            [0.03] * len(bare),
+            ls="",
+            marker="x",
+            ms=4,
+            mec=colour,
+            mew=0.9,
+            zorder=2,
+            transform=axes.get_xaxis_transform(),
+        )
 
 
 def _fit(axes: Axes, dated: Dated, quantity: Quantity) -> None:
@@ -402,38 +465,63 @@ def _fit(axes: Axes, dated: Dated, quantity: Quantity) -> None:
         return
     low, high = axes.get_ylim()
     axes.set_ylim(low / 1.5, high * 1.5)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,), numticks=9))
 
 
 def _draw_band_key(axes: Axes, dated: Dated, bands: Mapping[str, int]) -> None:
     names = sorted({_band(row) for _, row in dated})
     handles = [
-        Line2D([], [], ls="", marker=BAND_SHAPES[bands[name] % len(BAND_SHAPES)], ms=5,
-               color=BAND_COLOURS[bands[name] % len(BAND_COLOURS)])
+        Line2D(
+            [],
+            [],
+            ls="",
+            marker=BAND_SHAPES[bands[name] % len(BAND_SHAPES)],
+            ms=5,
+            color=BAND_COLOURS[bands[name] % len(BAND_COLOURS)],
+        )
         for name in names
     ]
-    axes.legend(handles, [name or "unknown band" for name in names], loc="lower left", bbox_to_anchor=(0, 1.0),
-                ncols=3, frameon=False, fontsize=8, borderpad=0.2, handletextpad=0.2, columnspacing=1.0)
+    axes.legend(
+        handles,
+        [name or "unknown band" for name in names],
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+        borderpad=0.2,
+        handletextpad=0.2,
+        columnspacing=1.0,
+    )
 
 
 # -- end ------------------------------------------------------------------------------------------------------------
 
 
+HOW_TO_READ = (
+    f"Detections are joined where their places agree within {AGREE:g} times their errors and are no more than "
+    f"{FURTHEST_DEG:g} degrees apart; two of one frame never are.",
+    "A plume over the limb is placed on the limb, with an error for all that its vent may lie before or beyond it; its "
+    "name is that of the vent that fits best.",
+    f"A hot spot is in view where its place is on the frame, observed, and seen at {GRAZING_DEG:g} degrees from its "
+    f"normal or less; a plume where its place is within {PLUME_REACH_DEG:g} degrees of the limb and a limb is trusted "
+    "(likely rather than certain where the place itself is no better known).",
+    "An upper limit is the matched-filter signal-to-noise at which half of the simulated objects are found, times the "
+    "power of a peak signal-to-noise of 1 on the same frame at the same slant. The matched filter's is never the lower "
+    "of the two, so the limit is a cautious one: what is found may lie below it. Plumes have no limit in kilometres.",
+    "Heights are apparent heights above the limb. The same rows stand in <code>sources.csv</code> and "
+    "<code>timeseries.csv</code>.",
+)
+
+
 def _notes_part(series: TimeSeries) -> str:
-    unseen = [f"On {_number_of(n, 'frame', 'frames')} it is not known what was in view: {escape(why)}."
-              for why, n in sorted(series.unseen.items(), key=lambda item: (-item[1], item[0]))[:8]]
-    other = len(series.unseen) - len(unseen)
-    lines = [
-        *map(escape, series.notes),
-        *unseen,
-        *([f"{other} more reasons of this kind."] if other > 0 else []),
-        "Detections are joined where their places agree within three times their errors; two of one frame never are.",
-        "A hot spot is in view where its place is on the frame, observed, and seen at 75 degrees from its normal or less; a "
-        "plume where its place is within 10 degrees of a trusted limb.",
-        "An upper limit is the signal-to-noise at which half of the simulated objects are found, times the power of a "
-        "signal-to-noise of 1 on the same frame; plumes have none in kilometres.",
-        "Heights are apparent heights above the limb. The same rows stand in <code>sources.csv</code> and "
-        "<code>timeseries.csv</code>.",
+    unseen = [
+        f"On {_number_of(n, 'frame', 'frames')} it is not known what was in view: {escape(why)}."
+        for why, n in sorted(series.unseen.items(), key=lambda item: (-item[1], item[0]))[:8]
     ]
+    other = len(series.unseen) - len(unseen)
+    more = [f"{other} more reasons of this kind."] if other > 0 else []
+    lines = [*map(escape, series.notes), *unseen, *more, *HOW_TO_READ]
     return "<h2>How to read this</h2>\n<ul>\n" + "\n".join(f"<li>{line}</li>" for line in lines) + "\n</ul>"
 
 
@@ -442,4 +530,5 @@ def _image(figure: Figure, alt: str) -> str:
     stream = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "io-detector"}):
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    return f'<img alt="{escape(alt)}" src="data:image/svg+xml;base64,{base64.b64encode(stream.getvalue()).decode("ascii")}">'
+    content = base64.b64encode(stream.getvalue()).decode("ascii")
+    return f'<img alt="{alt}" src="data:image/svg+xml;base64,{content}">'

@@ -160,7 +160,8 @@ def _without_own_files(products: Sequence[Product], settings: Settings) -> list[
 
 
 def _tasks(products: Sequence[Product], detector: Detector) -> list[Task]:
-    settings = f"{detector.model.sha256} {detector.operating_point} {software_version()}"
+    kernels = f" kernels {detector.kernels}" if detector.kernels else ""
+    settings = f"{detector.model.sha256} {detector.operating_point} {software_version()}{kernels}"
     tasks = {}
     for product in products:
         path = spelled(product.data)

@@ -96,6 +96,16 @@ class DetectOptions:
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
     ] = None
+    kernels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            exists=True,
+            show_default=False,
+            help="SPICE kernels, for exact places and heights; IO_DETECTOR_KERNELS of the environment unless given.",
+        ),
+    ] = None
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False
     as_json: Annotated[bool, typer.Option("--json", help="Put the result on stdout as one JSON document.")] = False
     no_quicklook: Annotated[bool, typer.Option("--no-quicklook", help="Draw no pictures.")] = False
@@ -122,6 +132,7 @@ def detect(options: DetectOptions) -> None:
         options.device.value,
         masks=not options.no_masks,
         quicklooks=not options.no_quicklook,
+        kernels=options.kernels,
     )
     with Progress(_stderr(), len(products)) as progress:
         report = batch.run(products, settings, options.workers, options.fresh, progress.saw)
@@ -300,6 +311,44 @@ def doctor(
     findings = examine(model)
     print_findings(findings, as_json)
     raise typer.Exit(0 if findings["model"].get("usable") else NO_MODEL)
+
+
+@app.command()
+def timeseries(
+    catalogues: Annotated[
+        list[Path],
+        typer.Argument(metavar="CATALOGUE...", show_default=False, help="catalogue.csv files, or their folders."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Folder for tables and page.")
+    ],
+    kernels: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", exists=True, file_okay=False, show_default=False, help="SPICE kernels."),
+    ] = None,
+    limit_snr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            min=0.0,
+            show_default=False,
+            help="Upper limits are this signal-to-noise; what the released model's evaluation measured unless given.",
+        ),
+    ] = None,
+) -> None:
+    """Join the detections of many frames to sources and follow each source through time."""
+    from detector import timeseries as series
+    from detector.timeseries_page import page
+    from serve.atomic import write_whole
+    from serve.show import Bar
+
+    runs = [series.read_run(path) for path in catalogues]
+    with Bar(_stderr(), "looking at frames") as bar:
+        found = series.build(runs, float("nan") if limit_snr is None else limit_snr, kernels, bar.at)
+    for name, text in found.tables().items():
+        write_whole(out / name, text.encode("utf-8", "backslashreplace"))
+    write_whole(out / "timeseries.html", page(found).encode("utf-8", "backslashreplace"))
+    typer.echo(f"{len(found.sources)} sources from {found.detections} detections on {found.frames} frames in {out}")
 
 
 def _print_version(wanted: bool) -> None:

@@ -30,7 +30,7 @@ class Key:
     Attributes:
         path: the product as it was named, with forward slashes; bytes that are no UTF-8 are spelled ``\xff``.
         sha256: of its data file, and of its label where it has one; empty when it cannot be read.
-        settings: model, operating point and software version.
+        settings: model, operating point, software version, and the folder of SPICE kernels where there is one.
 
     """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detector.catalogue import Detection, FrameStatus
+from detector.colour import with_temperatures
 from detector.detect import Detector, Result
 from detector.errors import InputError
 from detector.frame import Frame, sha256_of
@@ -37,6 +38,7 @@ class Settings:
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: of one inference; None leaves it to the runtime.
         masks, quicklooks: whether to write them.
+        kernels: folder of SPICE kernels; None leaves it to IO_DETECTOR_KERNELS of the environment.
 
     """
 
@@ -47,10 +49,11 @@ class Settings:
     threads: int | None = None
     masks: bool = True
     quicklooks: bool = True
+    kernels: Path | None = None
 
     def open_detector(self) -> Detector:
         """Return the detector that these settings ask for."""
-        return Detector(Model.open(self.model, self.device, self.threads), self.operating_point)
+        return Detector(Model.open(self.model, self.device, self.threads), self.operating_point, self.kernels)
 
     def files_of(self, frame_id: str) -> list[Path]:
         """Return the files that a frame of this name leaves."""
@@ -109,7 +112,7 @@ class Worker:
             rows.append(status_of(result, task.key.path))
             detections += result.detections
         ids = tuple(frame.id for frame in frames)
-        return Outcome(task.key, "done", task.suffix, ids, tuple(rows), tuple(detections), tuple(files))
+        return Outcome(task.key, "done", task.suffix, ids, tuple(rows), with_temperatures(detections), tuple(files))
 
     def _write(self, result: Result) -> list[Stamp]:
         """Write a frame's files and return their stamps."""

@@ -18,7 +18,8 @@ COLUMNS = (
     "detection_id,frame_id,kind,score,x_px,y_px,bbox_x0_px,bbox_y0_px,bbox_x1_px,bbox_y1_px,area_px,peak_snr,"
     "lon_e_deg,lon_w_deg,lat_deg,position_sigma_deg,geometry_source,plume_height_km,plume_height_sigma_km,"
     "plume_width_km,spectral_power_gw_um,spectral_power_sigma_gw_um,temperature_k,temperature_sigma_k,volcano,"
-    "volcano_distance_km,instrument,filter,start_time_utc,flags,model"
+    "volcano_distance_km,instrument,filter,start_time_utc,flags,model,"
+    "plume_azimuth_deg,plume_vent_height_km,plume_vent_height_sigma_km,peak_i_over_f,emission_deg,hot_area_km2"
 )
 FRAME_COLUMNS = (
     "frame_id,path,sha256,status,reason,instrument,filter,start_time_utc,coverage,plumes,hotspots,limb_source,"

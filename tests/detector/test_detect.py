@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from made_frames import CENTRE, PLUME, RADIUS, SPOT, io_image
 
 from detector.detect import Detector, Result
 from detector.errors import InputError, ModelError
-from detector.frame import Frame
+from detector.frame import Frame, View
 from detector.maskfile import PROBABILITY_STEP, mask_bytes
 from detector.session import Model
 
@@ -43,7 +44,8 @@ def test_what_is_there_is_found_where_it_is(result: Result) -> None:
     assert (spot.x_px, spot.y_px) == pytest.approx(SPOT, abs=0.05)
     assert spot.area_px == 9
     top = CENTRE[1] - RADIUS - (PLUME[1] - 8)
-    assert plume.plume_height_km == pytest.approx(top * 1821.49 / RADIUS, rel=0.03)
+    assert plume.plume_height_km == pytest.approx(top * 1821.49 / RADIUS, abs=1.5 * plume.plume_height_sigma_km)
+    assert plume.plume_height_sigma_km < 0.25 * plume.plume_height_km
     assert plume.model == "brightness@1"
     assert result.count("plume") == result.count("hotspot") == 1
 
@@ -113,6 +115,31 @@ def test_screening_finds_at_least_what_confident_finds(model: Model) -> None:
 def test_an_operating_point_that_is_not_there_is_named(model: Model) -> None:
     with pytest.raises(InputError, match="'bold' is not one of confident, screening"):
         Detector(model, "bold")
+
+
+LABELLED = View("label", "IO", range_km=4e5, sub_spacecraft_lat_deg=3.0, sub_spacecraft_lon_w_deg=130.0)
+
+
+def test_the_geometry_is_in_the_result_and_in_the_rows(model: Model) -> None:
+    view = replace(LABELLED, north_azimuth_deg=260.0)
+    found = Detector(model)(Frame.of(io_image(), id="made", view=view, target="IO"))
+    plume, spot = found.detections
+    assert found.pointing.source == plume.geometry_source == spot.geometry_source == "label"
+    assert (spot.lat_deg, spot.lon_w_deg) == pytest.approx(found.pointing.surface_point(spot.x_px, spot.y_px))
+    assert plume.position_sigma_deg > spot.position_sigma_deg
+    assert found.frame.warnings == ()
+
+
+def test_why_the_better_geometry_failed_is_said(model: Model, tmp_path: Path) -> None:
+    frame = Frame.of(io_image(), id="made", view=LABELLED, target="IO")
+    found = Detector(model)(frame)
+    assert found.pointing.source == "limb"
+    assert found.frame.warnings == ("label: no north azimuth",)
+    with_kernels = Detector(model, kernels=tmp_path)(frame)
+    assert [warning.partition(":")[0] for warning in with_kernels.frame.warnings] == ["spice", "label"]
+    bare = Detector(model)(Frame.of(io_image(), id="made"))
+    assert bare.frame.warnings == ()  # a picture without a label promised nothing
+    assert bare.pointing.notes
 
 
 def test_mask_file_reads_back(result: Result) -> None:

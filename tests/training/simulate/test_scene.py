@@ -55,9 +55,7 @@ def test_snr_is_that_of_a_perfect_matched_filter(instrument: str, kind: str) -> 
         no_limb=0, empty=0, natural=0, plume_snr=(30, 40), hotspot_snr=(30, 40), plumes=1, hotspots=1, place="limb",
     )  # fmt: skip
     scene, light, camera, dice = next(
-        made
-        for made in (_drawn(recipe, seed) for seed in range(300))
-        if _honest(made[2]) and _asked(made, kind) > 10
+        made for made in (_drawn(recipe, seed) for seed in range(300)) if _honest(made[2]) and _asked(made, kind) > 10
     )
     signal, added = signal_of(scene, light, camera, dice)
     cause, stamp = next((cause, stamp) for what, cause, stamp in added if what == kind)

@@ -1,0 +1,57 @@
+"""The measurements hold up on simulated frames: loose bounds on a handful, the figures are of hundreds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training import measure_trial
+from training.measure_trial import HALOES, Case, summary
+
+
+def cases(kind: str, count: int) -> list[Case]:
+    draw = getattr(measure_trial, f"{kind}_cases")
+    return [case for index in range(count) for case in draw(4242, index)]
+
+
+def errors(some: list[Case]) -> float:
+    return float(np.median([abs(case.error) for case in some]))
+
+
+def covered(some: list[Case]) -> float:
+    return float(np.mean([abs(case.found - case.true) <= case.sigma for case in some]))
+
+
+def test_plumes() -> None:
+    found = cases("plume", 120)
+    heights = [case for case in found if case.what == "height" and case.about not in HALOES]
+    assert len(heights) >= 5
+    assert errors(heights) < 0.25
+    assert covered(heights) > 0.4
+    assert np.median([case.found for case in found if case.what == "vent"]) < 1.0
+
+
+def test_powers() -> None:
+    found = [case for case in cases("power", 25) if "SATURATED" not in case.flags]
+    assert len(found) >= 20
+    assert errors(found) < 0.2
+    assert covered(found) > 0.5
+
+
+def test_temperatures() -> None:
+    found = [case for case in cases("temperature", 15) if 400 <= case.true <= 1200]
+    assert len(found) >= 8
+    assert np.median([abs(case.found - case.true) for case in found]) < 80
+    assert covered(found) > 0.5
+
+
+def test_summary_counts_what_lies_within_a_sigma() -> None:
+    some = [Case("height", "jet", 20.0, 100.0, found, 10.0) for found in (95.0, 108.0, 120.0, 99.0)]
+    lines = summary(some)
+    assert lines[0] == "plume height over the limb: 4, median |error| 6.5 %, bias +3.5 %, within one sigma 75 %"
+    assert len(lines) == 6
+
+
+@pytest.mark.parametrize("kind", ["plume", "power", "temperature"])
+def test_a_trial_is_the_same_every_time(kind: str) -> None:
+    assert cases(kind, 4) == cases(kind, 4)
