@@ -105,7 +105,7 @@ def no_io(dice: Dice, shape: Shape, faintest_i_over_f: float = 3e-3, ifov_rad: f
     elif kind == "moon" and stream is not None:
         add_moon(stream, image, _close(stream, shape), sun, 1.0)
     elif kind == "ring" and stream is not None:
-        add_ring(stream, image, log_uniform(stream, faintest_i_over_f, 0.3))
+        add_ring(stream, image, log_uniform(stream, min(faintest_i_over_f, 0.1), 0.3))
     return image
 
 

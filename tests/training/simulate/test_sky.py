@@ -129,6 +129,17 @@ def test_every_sky_effect_can_be_switched() -> None:
     assert not veil(Dice(5, 1, only=()), light, 1e-3).any()
 
 
+@pytest.mark.parametrize("faintest", [1e-9, 3e-3, 20.0])
+def test_cameras_from_deep_to_blind_see_some_sky(faintest: float) -> None:
+    for index in range(30):
+        for light in (
+            no_io(Dice(11, index), SHAPE, faintest, 2e-4),
+            backdrop(Dice(11, index), SHAPE, faintest, 2e-4, 1.0),
+        ):
+            assert np.isfinite(light).all()
+            assert light.min() >= 0
+
+
 def test_pictures_without_io_are_of_many_kinds() -> None:
     brightest = [float(no_io(Dice(9, index), SHAPE).max()) for index in range(40)]
     assert min(brightest) == 0
