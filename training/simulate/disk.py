@@ -58,6 +58,8 @@ FINE_RADIUS = 40
 """Pixels of disks smaller than this are cut into parts until the radius is this many."""
 LOW_SUN = (-0.12, 0.25)
 """Cosines of the Sun's angle between which mountains are seen by their light and shade."""
+LEAST_HEIGHT_KM = 10.0
+"""No camera is closer to the ground: a lens that looks behind itself would say so."""
 SHADED_KM = 5.0
 """Lower mountains than this are left as the map has them."""
 
@@ -401,7 +403,8 @@ def _ground(
 def _finest_km(geometry: Geometry, sight: Sight) -> float:
     """Size on the ground of a pixel of the rectangle where Io is closest."""
     step = abs(float(sight.x_px[0, -1] - sight.x_px[0, 0])) / max(sight.x_px.shape[1] - 1, 1)
-    return (geometry.range_km - IO_RADIUS_KM * float(sight.points[2].max())) * geometry.ifov_rad * max(step, 1e-3)
+    nearest_km = max(geometry.range_km - IO_RADIUS_KM * float(sight.points[2].max()), LEAST_HEIGHT_KM)
+    return nearest_km * geometry.ifov_rad * max(step, 1e-3)
 
 
 def _roughened(

@@ -16,7 +16,7 @@ from training.simulate.cameras.camera import Camera
 from training.simulate.dice import EFFECTS, Dice
 from training.simulate.draw import draw_exposure, draw_sample
 from training.simulate.light import Image
-from training.simulate.product import cut_rows, mirrored
+from training.simulate.product import cut_rows, expose, mirrored
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Light, Sample, Scene, signal_of, take
 
@@ -162,6 +162,15 @@ def test_the_limb_is_seen_on_the_lit_side_only() -> None:
 
 
 # -- effects --------------------------------------------------------------------------------------------------------
+
+
+def test_close_juno_mosaics_are_drawn() -> None:
+    """450 km above the ground, far off the picture: the lens bends some of its pixels behind the camera."""
+    for index in range(6):
+        recipe = Recipe(no_limb=1.0, only=())
+        for sample in expose("junocam", recipe, 31_000, index).samples:
+            assert np.isfinite(sample.frame.image).all()
+    assert np.isfinite(expose("junocam", Recipe(no_limb=0.2), 31_000, 11).samples[0].frame.image).all()
 
 
 def test_every_effect_changes_some_picture() -> None:
