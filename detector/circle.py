@@ -186,8 +186,16 @@ def search(edges: Edges, smallest: float, largest: float, count: int, rng: np.ra
     for share in (0.06, 0.035, 0.02):
         best = polish(best, few, share)
     best = best[(best[:, 2] >= smallest) & (best[:, 2] <= largest)]
-    ranked = best[np.argsort(-coverage(best, few, 0.02), kind="stable")]
-    return distinct(ranked, count, 0.05)
+    merit = coverage(best, few, 0.02)
+    return assorted(best[np.argsort(-merit * np.sqrt(best[:, 2]), kind="stable")], count, 0.05)
+
+
+def assorted(circles: Array, count: int, share: float) -> Array:
+    """Keep the first ``count`` distinct circles, and the first of each octave of radius that has none among them."""
+    kept = distinct(circles, count, share)
+    octaves = np.floor(np.log2(np.maximum(circles[:, 2], 1)))
+    missing = [o for o in np.unique(octaves) if o not in np.floor(np.log2(np.maximum(kept[:, 2], 1)))]
+    return np.concatenate([kept, *(circles[octaves == octave][:1] for octave in missing)])
 
 
 def vote(edges: Edges, radius: float, count: int) -> list[Circle]:

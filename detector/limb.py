@@ -10,16 +10,24 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from detector.circle import Circle, propose, vote
+from detector.expected import expected_radius
 from detector.frame import Frame
 from detector.limb_edges import COARSE_PX, Picture, bin_mean, edges_of, picture_of
 from detector.limb_evidence import Evidence, judge, refine, settle
+from detector.limb_fit import precise
 
 SMALLEST_PX = 8.0
 SMALLEST_WORKING_PX = 5.0
 PER_WINDOW = 5
+UNLIKELY = 2
+"""Proposals of another size than the predicted one that are looked at in each window."""
+FULL_PX = 4096
 PLAIN_PX = 25.0
-SYSTEMATIC_PX = 0.12
+SYSTEMATIC_PX = {"galileo_ssi": 0.12, "lorri": 0.12, "jiram": 0.2, "junocam": 0.37, "sru": 0.37}
+OTHER_SYSTEMATIC_PX = 0.42
 SYSTEMATIC_SHARE = 0.001
+SHORT_ARC_DEG, SHORT_ARC_FACTOR = 90.0, 1.8
+"""Below so much arc the fit's own error is too small by so much."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ class Limb:
         source: ``spice``, ``label``, ``image``, ``user``, or ``none`` (no trusted limb: an answer, not an error).
         arc_deg: how much of the circle was seen as an edge, 0..360.
         reason: why there is none; empty when there is one.
+        figured: whether the circle is the one closest to the whole outline of Io's ellipsoid, known from the view; else
+            it is the one closest to the part that was seen.
 
     """
 
@@ -42,6 +52,7 @@ class Limb:
     source: str = "image"
     arc_deg: float = math.nan
     reason: str = ""
+    figured: bool = False
 
     @classmethod
     def none(cls, reason: str) -> Limb:
@@ -68,8 +79,10 @@ def find_limb(frame: Frame) -> Limb:
     place to begin, the edges say where the disk is. Without a trusted circle the answer is ``Limb.none`` with the
     reason that the best circle failed.
 
-    ``sigma_px`` is the 1-sigma of the centre: the fit's, and 0.12 px and 0.1 % of the radius for limb darkening, thin
-    crescents and Io's figure. On a short arc it is far larger than the error of the edge itself.
+    The circle is the one closest to the whole outline of the ellipsoid where the view says how it lies, and is seen
+    through the camera's lens (``figured``); else it is the one through what is seen. ``sigma_px`` is the 1-sigma of the
+    centre on either axis: the fit's, 0.1 % of the radius, and what the frames of a camera were measured to be off by
+    (``io-detector benchmark limb``, tuning seed 41000): smear, blooming, seams, processing.
     """
     if min(frame.shape) < 2 * SMALLEST_PX:
         return Limb.none(f"the frame of {frame.shape[1]} x {frame.shape[0]} px is smaller than the smallest disk")
@@ -84,6 +97,8 @@ def find_limb(frame: Frame) -> Limb:
 class Prior:
     """What the label or SPICE says of Io's disk, in pixels of the working picture; NaN where it says nothing."""
 
+    frame: Frame
+    factor: int
     x: float = math.nan
     y: float = math.nan
     r: float = math.nan
@@ -93,25 +108,38 @@ class Prior:
         """Take the prediction of a frame whose target is Io."""
         radius = frame.view.io_radius_px
         if not radius >= SMALLEST_PX:
-            return cls()
+            return cls(frame, factor)
         predicted = Circle(frame.view.centre_x_px, frame.view.centre_y_px, radius).binned(factor)
-        return cls(predicted.x, predicted.y, predicted.r)
+        return cls(frame, factor, predicted.x, predicted.y, predicted.r)
 
     def circles(self) -> list[Circle]:
         """List the predicted circle, if there is one."""
         return [Circle(self.x, self.y, self.r)] if math.isfinite(self.x + self.y + self.r) else []
 
-    def known(self, circle: Circle) -> float:
-        """Return the predicted radius where a circle agrees with it, within 4 % or 1.5 px; else NaN."""
-        return self.r if abs(circle.r - self.r) < max(1.5, 0.04 * self.r) else math.nan
+    def known(self, circle: Circle) -> tuple[float, float]:
+        """Return the radius predicted at a circle's place and its 1-sigma, where the circle agrees; else NaN and inf.
+
+        Within 4 % or 1.5 px is agreement.
+        """
+        if not self.r > 0:
+            return math.nan, math.inf
+        radius, sigma = (value / self.factor for value in expected_radius(self.frame, circle.unbinned(self.factor)))
+        agrees = abs(circle.r - radius) < max(1.5, 0.04 * radius)
+        return (radius, sigma) if agrees else (math.nan, math.inf)
+
+    def likely(self, circle: Circle) -> bool:
+        """Whether a proposal may become the predicted circle: radius within a fifth; always without a prediction."""
+        return not self.r > 0 or abs(circle.r - self.r) < 0.2 * self.r + 3
 
 
 def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
-    """Circles refined and judged, window by window, until one is beyond doubt."""
+    """Circles refined and judged, window by window, until one is beyond doubt; the likeliest of each window first."""
     judged: list[Evidence] = []
     known: list[Circle] = []
     for window in windows(picture):
-        for start in [*prior.circles(), *in_window(picture, window, prior)]:
+        starts = [*prior.circles(), *in_window(picture, window, prior)]
+        likely = [start for start in starts if prior.likely(start)]
+        for start in likely + [start for start in starts if start not in likely][:UNLIKELY]:
             plainest = max((e.circle.r for e in judged if plain(e, prior)), default=0.0)
             if start.r < 1.1 * plainest:
                 continue
@@ -121,6 +149,8 @@ def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
             known.append(circle)
             if evidence := weighed(picture, circle, prior):
                 judged.append(evidence)
+                if evidence.from_prior and plain(evidence, prior):
+                    return judged
         if any(plain(e, prior) for e in judged):
             break
     return judged
@@ -201,7 +231,7 @@ def weighed(picture: Picture, start: Circle, prior: Prior) -> Evidence | None:
 def choose(judged: list[Evidence], prior: Prior) -> Evidence:
     """Choose the largest of the plain circles; else the trusted one of highest score; else the best refused one.
 
-    Where the radius is predicted, a circle that has it goes first, and another one needs over a third of a circle:
+    Where the radius is predicted, a circle that has it goes first, and another one needs over half of a circle:
     beside Io it is most likely another body.
     """
     if not judged:
@@ -209,7 +239,7 @@ def choose(judged: list[Evidence], prior: Prior) -> Evidence:
     trusted = [e for e in judged if not e.reason]
     expected = [e for e in trusted if e.from_prior]
     if prior.r > 0 and not expected:
-        trusted = [e for e in trusted if e.arc_deg > 120]
+        trusted = [e for e in trusted if e.arc_deg > 200]
     if not trusted:
         best = max(judged, key=lambda e: e.score)
         return best if best.reason else replace(best, reason="the only limb has another radius than Io's")
@@ -234,7 +264,7 @@ def is_planet_beside(candidate: Evidence, trusted: list[Evidence]) -> bool:
 
 
 def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
-    """Put the chosen circle in pixels of the frame, or why there is none."""
+    """Put the chosen circle in pixels of the frame, fitted once more at full size, or why there is none."""
     if best.reason:
         return Limb.none(best.reason)
     circle = best.circle.unbinned(picture.factor)
@@ -242,5 +272,12 @@ def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
         return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")
     predicted = "spice" if frame.view.source == "spice" else "label"
     source = predicted if best.from_prior else "image"
-    sigma = math.hypot(best.sigma_px * picture.factor, SYSTEMATIC_PX * picture.factor, SYSTEMATIC_SHARE * circle.r)
-    return Limb(circle.x, circle.y, circle.r, sigma, source, best.arc_deg)
+    sigma, figured = best.sigma_px * picture.factor, False
+    whole = picture if picture.factor == 1 else picture_of(frame, FULL_PX)
+    if whole.factor == 1 and (fit := precise(whole, frame, circle)):
+        circle, figured = fit.circle, fit.figured
+        sigma = math.sqrt(np.linalg.eigvalsh(fit.covariance[:2, :2])[-1])
+    sigma *= SHORT_ARC_FACTOR if best.arc_deg < SHORT_ARC_DEG else 1.0
+    systematic = SYSTEMATIC_PX.get(frame.instrument, OTHER_SYSTEMATIC_PX)
+    sigma = math.hypot(sigma, systematic, SYSTEMATIC_SHARE * circle.r)
+    return Limb(circle.x, circle.y, circle.r, sigma, source, best.arc_deg, figured=figured)

@@ -29,12 +29,15 @@ class Picture:
         soft: sigmas up to which the compressed picture, asinh(linear / soft), is nearly linear. Compressed, the limb is
             the largest step, whatever the exposure.
         factor: the frame was binned factor x factor.
+        sky, sigma: levels of the binned frame, in its unit.
 
     """
 
     linear: Image
     soft: float
     factor: int
+    sky: float = 0.0
+    sigma: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,15 +50,15 @@ class Picture:
         return np.arcsinh(linear / np.float32(self.soft))
 
 
-def picture_of(frame: Frame) -> Picture:
-    """Prepare the frame as the search looks at it; brightness scale and offset fall out."""
-    factor = max(1, -(-max(frame.shape) // WORKING_PX))
+def picture_of(frame: Frame, largest_px: int = WORKING_PX) -> Picture:
+    """Prepare the frame as the search looks at it, binned to ``largest_px``; brightness scale and offset fall out."""
+    factor = max(1, -(-max(frame.shape) // largest_px))
     pixels = frame.image if frame.valid.all() else np.where(frame.valid, frame.image, np.float32(np.nan))
     binned = bin_mean(pixels, factor)
     levels = measured(binned)
     cleaned = without_hits(binned, levels.sigma) if factor == 1 else binned
     linear = (cleaned - np.float32(levels.sky)) / np.float32(levels.sigma)
-    return Picture(linear, softening(levels), factor)
+    return Picture(linear, softening(levels), factor, levels.sky, levels.sigma)
 
 
 def measured(image: Image) -> Levels:

@@ -9,14 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.circle import Circle, Fit, fit_circle
+from detector.expected import sun_of_disk
 from detector.limb_edges import Look, Picture, Profiles, profiles, sector_count, steepest_descents
 
-RADIUS_PRIOR = 0.01
+Known = tuple[float, float]
+"""A radius that is known from elsewhere and its 1-sigma, px."""
+UNKNOWN: Known = (math.nan, math.inf)
 LEAST_ARC_DEG = 40.0
 LEAST_ARC_KNOWN_DEG = 25.0
 LEAST_ARC_PX = 2400.0
 MOST_DOUBT = 2.0
 NOISY_FALL = 12.0
+EASE_KNOWN = 1.6
+EASE_SPHERE = 1.5
+LIKE_A_SPHERE = 0.8
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Evidence:
         crowding: share of the neighbourhood outside that is brighter than the sky.
         grain: pixel-to-pixel roughness of the disk beyond that of the sky, in units of the step.
         contrast: the step, sigmas of one pixel's noise.
+        likeness: correlation of what is inside with a lit sphere, -1..1.
         from_prior: whether the known radius was used.
         reason: why it is not a limb; empty when it is.
 
@@ -53,12 +60,24 @@ class Evidence:
     crowding: float = math.nan
     grain: float = math.nan
     contrast: float = math.nan
+    likeness: float = 0.0
     from_prior: bool = False
     reason: str = ""
 
     @property
+    def ease(self) -> float:
+        """How much more is tolerated where the radius is the predicted one, or a lit sphere is seen inside."""
+        if self.from_prior:
+            return EASE_KNOWN
+        return EASE_SPHERE if self.likeness > LIKE_A_SPHERE and self.arc_deg > 60 else 1.0
+
+    @property
     def doubts(self) -> dict[str, float]:
         """What speaks against the circle, each in units of what is just tolerable."""
+        return {why: doubt / self.ease for why, doubt in self._doubts.items()}
+
+    @property
+    def _doubts(self) -> dict[str, float]:
         r = self.circle.r
         noise = 1.0 / self.contrast
         return {
@@ -93,7 +112,7 @@ class Evidence:
         return evidence / (1.0 + (self.scatter_px / (0.15 + 0.001 * self.circle.r)) ** 2)
 
 
-def settle(picture: Picture, start: Circle, known_radius: float = math.nan) -> Circle | None:
+def settle(picture: Picture, start: Circle, known_radius: Known = UNKNOWN) -> Circle | None:
     """Move a proposal to the nearest circle of steep falls, roughly; None where it runs away."""
     wide = max(3.0, 0.08 * start.r)
     middle = max(2.5, 0.35 * wide)
@@ -102,7 +121,7 @@ def settle(picture: Picture, start: Circle, known_radius: float = math.nan) -> C
     return fit.circle if fit else None
 
 
-def refine(picture: Picture, start: Circle, known_radius: float = math.nan) -> Fit | None:
+def refine(picture: Picture, start: Circle, known_radius: Known = UNKNOWN) -> Fit | None:
     """Fit a settled circle to sub-pixel edge points; None where it runs away.
 
     The compressed picture leads (there the limb is the steepest fall) but sees the edge up to two pixels too far out,
@@ -128,9 +147,9 @@ def typical_fall(picture: Picture, circle: Circle) -> float:
     return float(np.percentile(rise, 80)) if rise.size else 0.0
 
 
-def follow(picture: Picture, start: Circle, looks: list[Look], known_radius: float) -> Fit | None:
+def follow(picture: Picture, start: Circle, looks: list[Look], known_radius: Known) -> Fit | None:
     """Return the fit of the last of several passes, each starting from the one before."""
-    prior = (known_radius, RADIUS_PRIOR * known_radius) if known_radius > 0 else (0.0, math.inf)
+    prior = known_radius if known_radius[0] > 0 else (0.0, math.inf)
     circle, fit = start, None
     for look in looks:
         found = steepest_descents(picture, circle, look)
@@ -145,7 +164,7 @@ def follow(picture: Picture, start: Circle, looks: list[Look], known_radius: flo
     return fit
 
 
-def judge(picture: Picture, fit: Fit, known_radius: float = math.nan) -> Evidence:
+def judge(picture: Picture, fit: Fit, known_radius: Known = UNKNOWN) -> Evidence:
     """Weigh a refined circle, azimuth by azimuth."""
     circle = fit.circle
     gap = max(1.5, 0.008 * circle.r)
@@ -180,7 +199,7 @@ def weigh(
     fit: Fit,
     seen: Profiles,
     levels: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]],
-    known_radius: float,
+    known_radius: Known,
 ) -> Evidence:
     """Evidence from the levels inside and outside each azimuth, and which of them step."""
     inside, outside, significant = levels
@@ -208,7 +227,8 @@ def weigh(
         grain=grain(seen, dark, step),
         crowding=crowding(picture, circle, sky, step),
         contrast=step,
-        from_prior=known_radius > 0,
+        likeness=sun_of_disk(picture.linear, circle)[1],
+        from_prior=known_radius[0] > 0,
     )
     return Evidence(**{**evidence.__dict__, "reason": verdict(evidence)})
 

@@ -234,7 +234,8 @@ def _range_of(frame: Frame, limb: Limb) -> float:
 def refined(pointing: Pointing, limb: Limb) -> Pointing:
     """Turn the camera until the predicted limb lies on the fitted circle; without a trusted limb nothing changes.
 
-    Compared is what can be seen of the limb: inside the frame's sight and lit, where that is known and enough of it.
+    A circle that is closest to the whole outline is compared with all of it, any other with what can be seen: inside the
+    frame's sight and lit, where that is known and enough of it.
     Where the circle's radius does not fit, the focal length is changed so that it does, and a note says so. A mosaic of
     framelets keeps its scale.
     """
@@ -282,7 +283,7 @@ def _shift(pointing: Pointing, limb: Limb) -> tuple[float, float]:
     x, y, light = pointing.outline()
     seen = np.isfinite(x)
     lit = seen & (light > 0)
-    chosen = lit if lit.sum() >= ENOUGH_LIMB else seen
+    chosen = lit if lit.sum() >= ENOUGH_LIMB and not limb.figured else seen
     if chosen.sum() < 3:
         return 0.0, 0.0
     points, shift = np.stack([x[chosen] - limb.x_px, y[chosen] - limb.y_px], axis=-1), np.zeros(2)

@@ -27,6 +27,7 @@ ASKED_ARC_DEG = 40.0
 ASKED_RADIUS_PX = 15.0
 CLEAN_ARC_DEG = 150.0
 CLEAN_RADIUS_PX = 20.0
+RECIPE = Recipe(no_limb=0.2)
 SMALLEST_PX = 8.0
 """Smaller disks are no more Io than any other dot: a circle there is as good as none."""
 
@@ -39,7 +40,8 @@ class Trial:
         frame_id, instrument: which.
         arc_deg, radius_px: of the true limb: how much of it stands out, and its radius; 0 where there is none.
         asked: whether the limb must be found; ``forbidden``: whether none may be.
-        outcome: ``right``, ``wrong``, ``missed``, ``none`` (rightly) or ``invented``.
+        outcome: ``right``, ``wrong``, ``missed``, ``none`` (rightly), ``invented``, or ``other``: no Io, but another
+            moon large in the picture, whose limb is a limb; only its label can tell which it is.
         error_px, radius_error_px: of the centre and the radius; NaN without both circles.
         sigma_px: what the finder said of its error.
         seconds: what it took.
@@ -86,8 +88,18 @@ def run(count: int, seed: int, workers: int, progress: Progress = lambda done, t
 
 def _tried(seed: int, index: int) -> Trial:
     cv2.setNumThreads(1)
-    samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], Recipe(no_limb=0.2), seed, index).samples
-    return judge(samples[index // len(INSTRUMENTS) % len(samples)])
+    sample = _drawn(RECIPE, seed, index)
+    trial = judge(sample)
+    if sample.scene.geometry is None:
+        moonless = _drawn(replace(RECIPE, without=("moon",)), seed, index)
+        if not np.array_equal(moonless.scene.backdrop, sample.scene.backdrop):
+            return replace(trial, forbidden=False, outcome="other")
+    return trial
+
+
+def _drawn(recipe: Recipe, seed: int, index: int) -> Sample:
+    samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], recipe, seed, index).samples
+    return samples[index // len(INSTRUMENTS) % len(samples)]
 
 
 def as_users_have_it(frame: Frame) -> Frame:
@@ -134,7 +146,8 @@ def summary(trials: Sequence[Trial]) -> list[str]:
     lines = [
         f"right on {_share([t.outcome == 'right' for t in asked])} of the frames that show "
         f"{ASKED_ARC_DEG:.0f} degrees of a limb of {ASKED_RADIUS_PX:.0f} px or more",
-        f"invented on {_share([t.outcome == 'invented' for t in forbidden])} of the frames without one",
+        f"invented on {_share([t.outcome == 'invented' for t in forbidden])} of the frames without one "
+        f"(and {sum(t.outcome == 'other' for t in trials)} frames show another moon instead)",
         f"centre error of the right ones: median {np.median(errors):.3f} px, 95th percentile "
         f"{np.percentile(errors, 95):.3f} px; on {len(clean)} clean disks median "
         f"{np.median([t.error_px for t in clean]):.3f} px, 95th percentile "
