@@ -62,7 +62,7 @@ class Expected:
 
 
 def expected_radius(frame: Frame, circle: Circle) -> tuple[float, float]:
-    """The radius expected where a circle is, px, and its 1-sigma: ``expected_at`` without the shape, for many circles."""
+    """Return the radius expected where a circle is, px, and its 1-sigma: ``expected_at`` without the shape."""
     radius = frame.view.io_radius_px
     if not radius > 0:
         return math.nan, math.inf

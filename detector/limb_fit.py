@@ -64,8 +64,9 @@ def precise(picture: Picture, frame: Frame, start: Circle) -> Precise | None:
     """Fit a circle to the limb near ``start`` (all in pixels of the frame; the picture is not binned).
 
     Each edge is compared with where it is expected: on the ellipsoid's outline as the lens shows it, moved by limb
-    darkening and the terminator under the known or the apparent light. Four numbers are solved for: centre, radius (held
-    by the view), and how far overexposure pushes the limb outwards. None where too few edges stand out or it runs away.
+    darkening and the terminator under the known or the apparent light. Four numbers are solved for: the centre, the
+    radius (held by the view), and how far overexposure pushes the limb outwards. None where too few edges stand out or
+    it runs away.
     """
     circle, expected, sun = start, Expected(), _sun(picture, frame, start)
     full_scale = _full_scale(picture, frame)
@@ -124,9 +125,7 @@ def _edges(picture: Picture, circle: Circle, window: float, full_scale: float) -
     )
 
 
-def _weighed(
-    seen: _Edges, expected: Expected, sun: Array | None, circle: Circle, window: float
-) -> tuple[Array, Array]:
+def _weighed(seen: _Edges, expected: Expected, sun: Array | None, circle: Circle, window: float) -> tuple[Array, Array]:
     """(n,) inverse variance of each edge, 0 for those that say nothing, and (n,) how far it is from where expected."""
     sigma = np.hypot(FLOOR_PX, 1.5 * BLUR_PX / seen.snr)
     weight = np.where(seen.snr > LEAST_SNR, sigma**-2, 0.0)
@@ -154,4 +153,4 @@ def _solved(
         robust = weight * np.clip(1 - (scaled / (4 * scatter)) ** 2, 0, None) ** 2 / scatter**2
         normal = (design * robust[:, None]).T @ design + np.diag(prior)
         solution = np.linalg.solve(normal, (design * robust[:, None]).T @ offset + prior * wanted)
-    return solution[:3], np.linalg.inv(normal)[:3, :3], int((robust > 0).sum())
+    return solution[:3], np.asarray(np.linalg.inv(normal)[:3, :3], float), int((robust > 0).sum())

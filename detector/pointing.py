@@ -234,10 +234,9 @@ def _range_of(frame: Frame, limb: Limb) -> float:
 def refined(pointing: Pointing, limb: Limb) -> Pointing:
     """Turn the camera until the predicted limb lies on the fitted circle; without a trusted limb nothing changes.
 
-    A circle that is closest to the whole outline is compared with all of it, any other with what can be seen: inside the
-    frame's sight and lit, where that is known and enough of it.
-    Where the circle's radius does not fit, the focal length is changed so that it does, and a note says so. A mosaic of
-    framelets keeps its scale.
+    A circle that is closest to the whole outline is compared with all of it, any other with what can be seen: inside
+    the frame's sight and lit, where that is known and enough of it. Where the circle's radius does not fit, the focal
+    length is changed so that it does, and a note says so. A mosaic of framelets keeps its scale.
     """
     if not (limb.trusted and pointing.known):
         return pointing

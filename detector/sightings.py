@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.catalogue import FrameStatus
+from detector.circle import Circle
 from detector.errors import InputError
+from detector.expected import expected_at
 from detector.frame import Frame
 from detector.geometry import Pointing, direction
 from detector.limb import Limb
@@ -88,7 +90,7 @@ def sightings(rows: Sequence[FrameStatus], folder: Path, places: Places, kernels
 
 def sighting_of(row: FrameStatus, frame: Frame, places: Places, kernels: Path | None = None) -> Sighting:
     """Tell what one frame, opened again, saw of some places."""
-    pointing = geometry_of(frame, limb_of(row), kernels)
+    pointing = geometry_of(frame, limb_of(row, frame), kernels)
     if not (pointing.known and pointing.oriented):
         return Sighting.unknown(len(places[0]), "; ".join(pointing.notes) or "no geometry")
     x, y, visible = pointing.project(*places)
@@ -98,11 +100,13 @@ def sighting_of(row: FrameStatus, frame: Frame, places: Places, kernels: Path | 
     return Sighting(True, "", emission, hotspot, plume)
 
 
-def limb_of(row: FrameStatus) -> Limb:
-    """Return the limb's circle as the table has it; its error is not written there."""
+def limb_of(row: FrameStatus, frame: Frame) -> Limb:
+    """Return the limb's circle as the table has it; its error is not written there. The frame says what it is of."""
     if row.limb_source in ("", "none") or not math.isfinite(row.disk_radius_px):
         return Limb.none("none in frames.csv")
-    return Limb(row.disk_x_px, row.disk_y_px, row.disk_radius_px, source=row.limb_source)
+    circle = Circle(row.disk_x_px, row.disk_y_px, row.disk_radius_px)
+    figured = bool(expected_at(frame, circle).departure_px.any())
+    return Limb(circle.x, circle.y, circle.r, source=row.limb_source, figured=figured)
 
 
 def emission_deg(pointing: Pointing, places: Places) -> NDArray[np.float64]:

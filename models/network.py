@@ -35,7 +35,7 @@ class NetworkConfig:
     lowest: float = -0.04
     highest: float = 0.28
     limb_widths: tuple[int, ...] = (16, 24, 32, 48)
-    disk_widths: tuple[int, ...] = (16, 24, 32, 48)
+    disk_widths: tuple[int, ...] = (24, 32, 48, 64)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limb_widths", tuple(self.limb_widths))
@@ -46,6 +46,7 @@ RARE_LOGIT = -4.0
 """Where training starts: objects cover a per cent or two of the pixels."""
 LIMB_CHANNELS = 6
 DISK_CHANNELS = 6
+STEM_CHANNELS = 8
 
 
 class Conv(nn.Sequential):
@@ -216,11 +217,18 @@ class LimbBranch(nn.Module):
 
 
 class DiskBranch(nn.Module):
-    """Logits of plume and hot spot in the image plane."""
+    """Logits of plume and hot spot in the image plane.
+
+    The stem looks at single pixels before they are put into blocks: what the optics blurred and what a particle hit
+    differ there and nowhere else.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.net = UNet(DISK_CHANNELS, config.disk_widths, 2, wrap=False)
+        self.stem = nn.Sequential(
+            nn.Conv2d(2, STEM_CHANNELS, 5, padding=2, bias=False), nn.BatchNorm2d(STEM_CHANNELS), nn.ReLU(inplace=True)
+        )
+        self.net = UNet(DISK_CHANNELS + STEM_CHANNELS, config.disk_widths, 2, wrap=False)
         self.stride = 2 ** len(config.disk_widths)
 
     def channels(self, frame: Tensor, valid: Tensor, levels: Tensor, altitude: Tensor, known: Tensor) -> Tensor:
@@ -245,7 +253,7 @@ class DiskBranch(nn.Module):
         x = self.channels(frame, valid, levels, altitude, known)
         height, width = x.shape[-2:]
         x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride))
-        return self.net(x)[..., :height, :width]
+        return self.net(torch.cat([self.stem(x[:, :2]), x], dim=1))[..., :height, :width]
 
 
 class IoNetwork(nn.Module):

@@ -24,7 +24,8 @@ class DataConfig(_Settings):
     ``judging_frames`` more of the validation seed are drawn to choose the operating points when a run is exported.
     ``with_object`` is the share of training samples drawn among the frames that hold what the branch looks for.
     ``sides_px`` is the range of the frames' sides, ``strips_per_frame`` and ``crops_per_frame`` what is cut from each;
-    ``cache`` the folder that keeps them between runs.
+    ``cache`` the folder that keeps them between runs. ``negatives`` are files of real frames on which nothing erupts:
+    ``negative_share`` of the training samples are cut from them, ``negatives_each`` strips and crops of every frame.
     """
 
     seed: int = 1
@@ -40,6 +41,9 @@ class DataConfig(_Settings):
     strips_per_frame: int = 2
     crops_per_frame: int = 2
     with_object: float = 0.65
+    negatives: tuple[Path, ...] = ()
+    negative_share: float = 0.12
+    negatives_each: int = 30
     workers: int = 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
@@ -25,6 +25,7 @@ from models.network import Unwrap
 from training.augment import Augmenter
 from training.config import TrainConfig
 from training.items import Item, Picture, crop_fields, crop_tensors, items_of, strip_fields, strip_tensors
+from training.negatives import negatives
 from training.simulate.draw import draw_sample
 from training.simulate.source import source_digests
 
@@ -150,10 +151,22 @@ def _mapped(path: Path) -> NDArray[np.void]:
 
 
 class Items(Dataset[dict[str, Tensor]]):
-    """Items of one branch; while training drawn at random, those that hold something more often, and turned anew."""
+    """Items of one branch; while training drawn at random, those that hold something more often, and turned anew.
 
-    def __init__(self, cache: ItemCache, kind: str, length: int, training: bool, epoch: int = 0) -> None:
+    ``negatives`` are items of real frames without eruptions, of which some are drawn in between.
+    """
+
+    def __init__(
+        self,
+        cache: ItemCache,
+        kind: str,
+        length: int,
+        training: bool,
+        epoch: int = 0,
+        negatives: Sequence[Item] = (),
+    ) -> None:
         self.cache, self.kind, self.length, self.training, self.epoch = cache, kind, length, training, epoch
+        self.negatives = negatives
         holds = cache.holding[kind]
         self.count = len(holds)
         self.per_block = len(cache.items(kind, 0))
@@ -168,6 +181,8 @@ class Items(Dataset[dict[str, Tensor]]):
             return self.tensors(self.item(position % self.count), None)
         turn = self.epoch * self.length + position
         rng = np.random.default_rng([self.cache.config.seed, KINDS.index(self.kind), turn])
+        if self.negatives and rng.random() < self.cache.config.data.negative_share:
+            return self.tensors(self.negatives[int(rng.integers(len(self.negatives)))], rng)
         return self.tensors(self.item(self.draw(rng)), rng)
 
     def item(self, index: int) -> Item:
@@ -198,12 +213,20 @@ class IoData(lightning.LightningDataModule):
         for cache in (self.frames, self.validation):
             cache.build(os.cpu_count() or 1)
 
+    @cached_property
+    def negatives(self) -> dict[str, list[Item]]:
+        """Items of the real frames without eruptions that the configuration names."""
+        data = self.config.data
+        return negatives(data.negatives, self.config, data.negatives_each, data.seed)
+
     def train_dataloader(self) -> CombinedLoader:
         """Endless fresh draws: every epoch sees other items, turned otherwise."""
         o = self.config.optimiser
         epoch = self.trainer.current_epoch if self.trainer else 0
         loaders = {
-            kind: self._loader(Items(self.frames, kind, o.steps_per_epoch * batch, True, epoch), batch)
+            kind: self._loader(
+                Items(self.frames, kind, o.steps_per_epoch * batch, True, epoch, self.negatives[kind]), batch
+            )
             for kind, batch in zip(KINDS, (o.limb_batch, o.disk_batch), strict=True)
         }
         return CombinedLoader(loaders, "min_size")

@@ -126,7 +126,7 @@ def test_the_sample_frame_sees_its_own_hot_spot_and_not_the_far_side(sample: Fra
     assert told.hotspot.tolist() == [True, False]
     assert told.plume.tolist() == [False, False]
     (frame,) = read_frames(product_of(SAMPLE))
-    pointing = geometry_of(frame, limb_of(sample))
+    pointing = geometry_of(frame, limb_of(sample, frame))
     x, y, _ = pointing.project(lat, lon_w)
     assert math.hypot(x[0] - 645.13, y[0] - 86.23) < 2.0
     seen = pointing.at(x[0], y[0])
@@ -136,7 +136,7 @@ def test_the_sample_frame_sees_its_own_hot_spot_and_not_the_far_side(sample: Fra
 
 def test_a_plume_is_asked_for_near_the_limb_only(sample: FrameStatus) -> None:
     (frame,) = read_frames(product_of(SAMPLE))
-    pointing = geometry_of(frame, limb_of(sample))
+    pointing = geometry_of(frame, limb_of(sample, frame))
     lat, lon_w = (grid.ravel() for grid in np.meshgrid(np.arange(-85.0, 86, 5), np.arange(0.0, 360, 5), indexing="ij"))
     (told,) = sightings([sample], SAMPLE.parent, (lat, lon_w))
     emission = emission_deg(pointing, (lat, lon_w))
