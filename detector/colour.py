@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from detector.catalogue import Detection
 from detector.flags import Doubt
@@ -58,11 +58,15 @@ def _usable(row: Detection) -> bool:
 
 
 def _pairs(rows: Sequence[Detection], ready: Sequence[int]) -> Iterator[tuple[float, int, int]]:
-    """Distances in km and row numbers of what may be the same spot."""
-    for place, first in enumerate(ready):
-        for second in ready[place + 1 :]:
+    """Distances in km and row numbers of what may be the same spot; rows of unknown time never are."""
+    timed = sorted((time, n) for n in ready if (time := _seconds(rows[n])) is not None)
+    for place, (start, n) in enumerate(timed):
+        for time, m in timed[place + 1 :]:
+            if time - start > PAIR_S:
+                break
+            first, second = min(n, m), max(n, m)
             one, other = rows[first], rows[second]
-            if one.instrument != other.instrument or one.filter == other.filter or not _together(one, other):
+            if one.instrument != other.instrument or one.filter == other.filter:
                 continue
             apart = great_circle_km(one.lat_deg, one.lon_w_deg, other.lat_deg, other.lon_w_deg)
             sigma = math.hypot(one.position_sigma_deg, other.position_sigma_deg) * KM_PER_DEG
@@ -70,15 +74,12 @@ def _pairs(rows: Sequence[Detection], ready: Sequence[int]) -> Iterator[tuple[fl
                 yield apart, first, second
 
 
-def _together(one: Detection, other: Detection) -> bool:
-    """Whether two rows are of one moment; those of unknown time never are."""
-    times = []
-    for row in (one, other):
-        try:
-            times.append(datetime.fromisoformat(row.start_time_utc.rstrip("Z")).replace(tzinfo=None))
-        except ValueError:
-            return False
-    return abs((times[0] - times[1]).total_seconds()) <= PAIR_S
+def _seconds(row: Detection) -> float | None:
+    """The row's time as a number; None where it has none."""
+    try:
+        return datetime.fromisoformat(row.start_time_utc.rstrip("Z")).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def _measured(one: Detection, other: Detection) -> tuple[Detection, Detection]:

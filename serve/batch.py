@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 
-from detector.catalogue import Catalogue, Detection, FrameStatus
+from detector.catalogue import Catalogue, FrameStatus
+from detector.colour import with_temperatures
 from detector.detect import Detector
 from detector.errors import InputError
 from detector.frame import sha256_of
@@ -207,7 +208,7 @@ def _path_hash(path: str) -> str:
 
 def _report(work: _Work, detector: Detector) -> Report:
     ordered = [work.outcomes[task.key] for task in work.tasks]
-    rows: tuple[Detection, ...] = tuple(row for outcome in ordered for row in outcome.detections)
+    rows = with_temperatures([row for outcome in ordered for row in outcome.detections])
     catalogue = Catalogue(rows, detector.model.name, detector.operating_point, detector.thresholds)
     return Report(tuple(row for outcome in ordered for row in outcome.frames), catalogue, work.reused)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detector.catalogue import Detection, FrameStatus
-from detector.colour import with_temperatures
 from detector.detect import Detector, Result
 from detector.errors import InputError
 from detector.frame import Frame, sha256_of
@@ -112,7 +111,7 @@ class Worker:
             rows.append(status_of(result, task.key.path))
             detections += result.detections
         ids = tuple(frame.id for frame in frames)
-        return Outcome(task.key, "done", task.suffix, ids, tuple(rows), with_temperatures(detections), tuple(files))
+        return Outcome(task.key, "done", task.suffix, ids, tuple(rows), tuple(detections), tuple(files))
 
     def _write(self, result: Result) -> list[Stamp]:
         """Write a frame's files and return their stamps."""
