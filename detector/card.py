@@ -14,7 +14,7 @@ class Threshold(BaseModel):
     """Hysteresis threshold of one class.
 
     A region needs one pixel at least ``seed`` probable, grows over its neighbours down to ``grow``, and is kept when
-    it covers at least ``min_area_px`` pixels.
+    it covers at least ``min_area_px`` pixels and its judged score is at least ``score``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,6 +22,7 @@ class Threshold(BaseModel):
     seed: float = Field(gt=0, lt=1)
     grow: float = Field(gt=0, lt=1)
     min_area_px: int = Field(ge=1)
+    score: float = Field(ge=0, le=1, default=0.0)
 
 
 class ModelCard(BaseModel):

@@ -1,4 +1,4 @@
-"""One frame all the way: frame -> limb -> geometry -> scores -> regions -> measurements."""
+"""One frame all the way: frame -> limb -> geometry -> scores -> regions -> judgement -> measurements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from detector.mask import Mask
 from detector.measure import measure
 from detector.optics import Optics
 from detector.pointing import KERNELS, geometry_of
-from detector.regions import Region, find_regions, labels_of, mask_of
+from detector.regions import Region, labels_of, mask_of
 
 if TYPE_CHECKING:
     from detector.session import Model
@@ -120,7 +120,7 @@ class Detector:
         for note in failures(frame, pointing, self.kernels is not None):
             frame = frame.with_warning(note)
         scores = self.model.scores(frame, limb)
-        regions = find_regions(scores, self.thresholds, limb)
+        regions = self.model.regions(frame, limb, scores, self.thresholds)
         detections = measure(frame, limb, regions, self.model.name, pointing)
         return Result(
             frame, limb, scores, regions, detections, self.model.name, self.operating_point, self.thresholds,

@@ -32,7 +32,8 @@ class Region:
 
     Attributes:
         kind: ``plume`` or ``hotspot``.
-        score: mean of the region's TOP_PIXELS most probable pixels (of all of them when there are fewer), 0..1.
+        score: 0..1. As it is found: mean of the region's TOP_PIXELS most probable pixels (of all of them when there are
+            fewer); after :class:`detector.judge.Judge`: the probability that the region is an eruption.
         x0, y0: column and row of the box's first pixel in the frame.
         pixels: (h, w) bool, the region within its box; every edge of the box holds a pixel of the region.
 
@@ -98,7 +99,12 @@ def find_regions(
         for region in _connected(plane, kind, thresholds[kind])
         if not limb.trusted or _belongs(region, plane, limb)
     )
-    return tuple(sorted(found, key=_order))
+    return ordered(found)
+
+
+def ordered(regions: Iterable[Region]) -> tuple[Region, ...]:
+    """Plumes before hot spots, the most certain first, then from the top."""
+    return tuple(sorted(regions, key=_order))
 
 
 def mask_of(regions: Iterable[Region], known: NDArray[np.bool_]) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from detector.card import CARD_KEY, ModelCard
+from detector.card import CARD_KEY, ModelCard, Threshold
 from detector.errors import ModelError
 from detector.frame import CLASSES, Frame, sha256_of
+from detector.judge import JUDGE_KEY, Judge, likely
 from detector.levels import measure_levels
 from detector.limb import Limb
+from detector.regions import Region, find_regions
 from detector.tiles import Window, windows
 
 if TYPE_CHECKING:
@@ -27,8 +30,10 @@ OUTPUT = "probability"
 class Model:
     """A trained model and its card. One session may serve many frames; it holds no state between them."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard, path: Path, sha256: str) -> None:
-        self._session, self.card, self.path, self.sha256 = session, card, path, sha256
+    def __init__(
+        self, session: onnxruntime.InferenceSession, card: ModelCard, path: Path, sha256: str, judge: Judge
+    ) -> None:
+        self._session, self.card, self.path, self.sha256, self.judge = session, card, path, sha256, judge
 
     @property
     def name(self) -> str:
@@ -65,7 +70,7 @@ class Model:
             raise ModelError(
                 path, f"onnxruntime cannot load it: {error}", "use a released model or export it again"
             ) from error
-        return cls(session, _card_of(session, path), path, digest)
+        return cls(session, _card_of(session, path), path, digest, _judge_of(session, path))
 
     def scores(self, frame: Frame, limb: Limb) -> NDArray[np.float32]:
         """Probability of plume and hot spot for every pixel.
@@ -86,6 +91,19 @@ class Model:
             scores[CLASSES.index("plume")] = np.nan
         scores[:, ~frame.valid] = np.nan
         return scores
+
+    def regions(
+        self, frame: Frame, limb: Limb, scores: NDArray[np.float32], thresholds: Mapping[str, Threshold]
+    ) -> tuple[Region, ...]:
+        """Regions of both classes that reach the thresholds, each scored by the model's judge of regions.
+
+        Args:
+            frame, limb: as given to :meth:`scores`.
+            scores: what it returned.
+            thresholds: of one operating point, one a class.
+
+        """
+        return likely(self.judge(frame, limb, scores, find_regions(scores, thresholds, limb)), thresholds)
 
     def _look(self, frame: Frame, limb: Limb, levels: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
         circle = limb.as_array()
@@ -144,3 +162,9 @@ def _card_of(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
     if names != INPUTS or card.classes != CLASSES:
         raise ModelError(path, f"takes {names} and gives {card.classes}, expected {INPUTS} and {CLASSES}")
     return card
+
+
+def _judge_of(session: onnxruntime.InferenceSession, path: Path) -> Judge:
+    """The judge of regions that the file carries; one that changes nothing where it carries none."""
+    text = session.get_modelmeta().custom_metadata_map.get(JUDGE_KEY)
+    return Judge() if text is None else Judge.read(text, path)

@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 from detector.card import CARD_KEY, ModelCard, Threshold
 from detector.errors import ModelError
 from detector.frame import CLASSES
+from detector.judge import JUDGE_KEY, Judge
 from detector.limb import Limb
 from detector.regions import Region, find_regions, labels_of
 from detector.session import INPUTS, OUTPUT
 from models.network import IoNetwork
+
+Complete = Callable[[Path], tuple[ModelCard, Judge]]
 
 OPSET = 20
 MAX_GAP = 1e-3
@@ -56,16 +59,16 @@ class Case:
 
 
 def export(
-    network: IoNetwork, card: ModelCard, path: Path, complete: Callable[[Path], ModelCard] | None = None
+    network: IoNetwork, card: ModelCard, path: Path, complete: Complete | None = None
 ) -> ModelCard:
-    """Write a network as one .onnx file with its card inside, and ``.sha256`` beside it.
+    """Write a network as one .onnx file with its card and judge inside, and ``.sha256`` beside it.
 
     Args:
         network: trained and calibrated.
         card: is written into the file, with the measured parity filled in.
         path: the .onnx file; nothing is left there when the gate refuses.
-        complete: is given the file while it is still a trial and returns the card to write instead, with operating
-            points chosen by running that very file.
+        complete: is given the file while it is still a trial and returns the card to write instead, and the judge of
+            regions, both made by running that very file.
 
     Returns:
         the card as written.
@@ -76,15 +79,16 @@ def export(
     """
     network = network.eval().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     path.parent.mkdir(parents=True, exist_ok=True)
+    judge = Judge()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / "model.onnx"
         _convert(network, part)
         if complete is not None:
-            _embed(part, card)
-            card = complete(part)
+            _embed(part, card, judge)
+            card, judge = complete(part)
         card = card.model_copy(update={"parity": measure_parity(network, part, card)})
         _refuse_disparity(path, card.parity)
-        _embed(part, card)
+        _embed(part, card, judge)
         digest = hashlib.sha256(part.read_bytes()).hexdigest()
         part.replace(path)
     path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
@@ -125,9 +129,9 @@ def _convert(network: IoNetwork, path: Path) -> None:
     program.save(str(path), external_data=False)
 
 
-def _embed(path: Path, card: ModelCard) -> None:
+def _embed(path: Path, card: ModelCard, judge: Judge) -> None:
     model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
+    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json(), JUDGE_KEY: judge.model_dump_json()})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
@@ -244,10 +248,13 @@ def _case(
     )
 
 
+POINTS_HEAD = "| point | class | score | seed | grow | smallest area, px |\n|---|---|---|---|---|---|\n"
+
+
 def render_card(card: ModelCard) -> str:
     """The card as Markdown, to stand beside the .onnx."""
     points = "\n".join(
-        f"| {point} | {name} | {t.seed:.3f} | {t.grow:.3f} | {t.min_area_px} |"
+        f"| {point} | {name} | {t.score:.3f} | {t.seed:.3f} | {t.grow:.3f} | {t.min_area_px} |"
         for point, thresholds in card.operating_points.items()
         for name, t in thresholds.items()
     )
@@ -255,7 +262,7 @@ def render_card(card: ModelCard) -> str:
         f"# {card.name} {card.version}",
         "Segments volcanic plumes and hot spots on Io. Input: a raw frame, its validity, the limb's circle (or none) "
         "and the frame's levels; output: calibrated probabilities. Use it through `io-detector detect`.",
-        "## Operating points\n\n| point | class | seed | grow | smallest area, px |\n|---|---|---|---|---|\n" + points,
+        f"## Operating points\n\n{POINTS_HEAD}" + points,
         "## Calibration\n\n```json\n" + json.dumps(card.calibration, indent=1) + "\n```",
         "## Measured\n\n```json\n" + json.dumps(card.scores, indent=1) + "\n```",
         "## Parity of torch and onnxruntime\n\n```json\n" + json.dumps(card.parity, indent=1) + "\n```",

@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from detector.agreement import look_at
 from detector.catalogue import Detection, FrameStatus
 from detector.detect import Detector, Result
 from detector.errors import InputError
@@ -105,8 +106,7 @@ class Worker:
         rows: list[FrameStatus] = []
         detections: list[Detection] = []
         files: list[Stamp] = []
-        for frame in frames:
-            result = self.detector(replace(frame, id=frame.id + task.suffix))
+        for result in look_at(self.detector, [replace(frame, id=frame.id + task.suffix) for frame in frames]):
             files += self._write(result)
             rows.append(status_of(result, task.key.path))
             detections += result.detections

@@ -28,7 +28,7 @@ from detector.limb import Limb, find_limb
 from detector.mask import Mask
 from detector.products import Product, find_products
 from detector.readers import read_frames
-from detector.regions import Region, find_regions, mask_of
+from detector.regions import Region, mask_of
 from detector.session import Model
 from training.labels import Dataset, LabelledFrame, Truth, read_dataset, sector
 from training.metrics import (
@@ -88,6 +88,11 @@ class Scorer(Protocol):
 
     def scores(self, frame: Frame, limb: Limb) -> NDArray[np.float32]:
         """(2, H, W) float32, 0..1; NaN where not known."""
+
+    def regions(
+        self, frame: Frame, limb: Limb, scores: NDArray[np.float32], thresholds: Mapping[str, Threshold]
+    ) -> tuple[Region, ...]:
+        """Regions at these thresholds, scored."""
 
 
 def evaluate(
@@ -271,9 +276,9 @@ class Judged:
         after_limb = perf_counter()
         scores = scorer.scores(frame, limb)
         after_scores = perf_counter()
-        regions = {point: find_regions(scores, points[point], limb) for point in OPERATING_POINTS}
+        regions = {point: scorer.regions(frame, limb, scores, points[point]) for point in OPERATING_POINTS}
         end = perf_counter()
-        regions[CANDIDATE] = find_regions(scores, _lowered(points[OPERATING_POINTS[0]]), limb)
+        regions[CANDIDATE] = scorer.regions(frame, limb, scores, _lowered(points[OPERATING_POINTS[0]]))
         truths = () if labelled is None else _truths_of(labelled)
         matches = {} if labelled is None else {
             point: match_objects(truths, found, scores) for point, found in regions.items()
@@ -362,8 +367,8 @@ class Judged:
 
 
 def _lowered(thresholds: Mapping[str, Threshold]) -> dict[str, Threshold]:
-    """Thresholds that keep every region a lower seed could ever give."""
-    return {kind: limit.model_copy(update={"seed": limit.grow}) for kind, limit in thresholds.items()}
+    """Thresholds that keep every region a lower seed or score could ever give."""
+    return {kind: limit.model_copy(update={"seed": limit.grow, "score": 0.0}) for kind, limit in thresholds.items()}
 
 
 def _truths_of(labelled: LabelledFrame) -> tuple[Truth, ...]:

@@ -52,7 +52,7 @@ def test_the_card_comes_back_with_the_measured_parity(exported: tuple[IoNetwork,
     assert card.parity["cases"] == len(list(parity_cases(2)))
     assert card.parity["regions"] > 0
     assert card.parity["unmatched_regions"] == 0
-    assert "| confident | hotspot | 0.500 |" in render_card(card)
+    assert "| confident | hotspot | 0.000 | 0.500 |" in render_card(card)
 
 
 def test_from_frame_to_probability_both_runtimes_agree(exported: tuple[IoNetwork, Path]) -> None:

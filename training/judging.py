@@ -1,0 +1,208 @@
+"""The second look and the operating points, from what the exported network says of validation frames.
+
+frames -> candidate regions with features and verdicts -> decision trees (``detector.judge``) -> thresholds of scores.
+
+The trees are fitted on all candidates; the thresholds, and the numbers in the card, rest on scores that each candidate
+got from trees that had not seen its frame.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.model_selection import GroupKFold, cross_val_predict
+
+from detector.card import Threshold
+from detector.frame import CLASSES, Frame, View
+from detector.judge import FEATURES, Judge, Tree, features_of
+from detector.limb import find_limb
+from detector.regions import find_regions
+from detector.session import Model
+from training.labels import FAINT_SNR, Truth
+from training.metrics import FALSE_ALARM, match_objects
+from training.simulate.draw import draw_sample
+from training.simulate.recipe import INSTRUMENTS, Recipe
+from training.simulate.scene import Sample
+
+log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+
+GROW = {"plume": 0.12, "hotspot": 0.12}
+SMALLEST_PX = {"plume": 4, "hotspot": 1}
+FALSE_ALARMS = {"screening": 0.5, "confident": 0.05}
+"""False alarms a frame and class that each operating point may raise on validation frames."""
+LEAST_SCORE = 0.02
+FOLDS = 5
+LEAST_OF_EACH = 2 * FOLDS
+"""True and false candidates of a class without so many of either are not judged: the network's score stands."""
+TREES, LEAVES, RATE, PER_LEAF, SHARE = 150, 6, 0.05, 12, 0.7
+JUDGING_SEED_OFFSET = 50_000
+JUDGING_SHAPE = (416, 416)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A region of a validation frame.
+
+    Attributes:
+        frame: the frame's number.
+        kind: its class.
+        score: the network's own.
+        features: (n,) what the judge knows of it.
+        true: whether it is a true object.
+
+    """
+
+    frame: int
+    kind: str
+    score: float
+    features: NDArray[np.float64]
+    true: bool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What validation frames taught: the judge, the thresholds, and the numbers for the card."""
+
+    judge: Judge
+    points: dict[str, dict[str, Threshold]]
+    measured: dict[str, object]
+
+
+def every_region() -> dict[str, Threshold]:
+    """Thresholds low enough to keep every candidate."""
+    return {kind: Threshold(seed=GROW[kind], grow=GROW[kind], min_area_px=SMALLEST_PX[kind]) for kind in CLASSES}
+
+
+def judge_and_points(
+    model: Model, seed: int, frames: int, progress: Progress = lambda done, total: None
+) -> Judgement:
+    """Fit the judge and choose the scores that keep false alarms under ``FALSE_ALARMS``, limb finding included."""
+    candidates: list[Candidate] = []
+    objects = dict.fromkeys(CLASSES, 0)
+    for done, sample in enumerate(judging_samples(seed, frames), start=1):
+        candidates += candidates_of(model, sample, done)
+        for thing in sample.objects:
+            objects[thing.kind] += thing.snr_mf >= FAINT_SNR
+        progress(done, frames)
+    judge, scores = fit_judge(candidates)
+    points = {
+        point: {kind: _threshold(candidates, scores, kind, allowed * frames) for kind in CLASSES}
+        for point, allowed in FALSE_ALARMS.items()
+    }
+    found = {
+        f"{point} {kind}": _counts(candidates, scores, kind, points[point][kind].score)
+        for point in points for kind in CLASSES
+    }  # fmt: skip
+    return Judgement(judge, points, {"frames": frames, "objects": objects, **found})
+
+
+def fit_judge(candidates: Sequence[Candidate]) -> tuple[Judge, NDArray[np.float64]]:
+    """Fit the trees of each class.
+
+    Returns:
+        the judge, and (n,) each candidate's score by trees fitted without its frame (the network's own where a class
+        has too few candidates to judge).
+
+    """
+    scores = np.array([c.score for c in candidates], float)
+    start: dict[str, float] = {}
+    trees: dict[str, tuple[Tree, ...]] = {}
+    for kind in CLASSES:
+        mine = [n for n, c in enumerate(candidates) if c.kind == kind]
+        true = np.array([candidates[n].true for n in mine], bool)
+        groups = np.array([candidates[n].frame for n in mine])
+        if min(true.sum(), (~true).sum()) < LEAST_OF_EACH or len(np.unique(groups)) < FOLDS:
+            log.warning("%s: %d true and %d false candidates are too few to judge by", kind, true.sum(), (~true).sum())
+            continue
+        rows = np.array([candidates[n].features for n in mine])
+        scores[mine] = cross_val_predict(
+            _forest(), rows, true, groups=groups, cv=GroupKFold(FOLDS), method="predict_proba"
+        )[:, 1]
+        fitted = _forest().fit(rows, true)
+        start[kind] = float(np.log(true.mean() / (1 - true.mean())))
+        trees[kind] = tuple(_tree_of(stage[0].tree_) for stage in fitted.estimators_)
+    return Judge(features=FEATURES, start=start, trees=trees), scores
+
+
+def _forest() -> GradientBoostingClassifier:
+    return GradientBoostingClassifier(
+        n_estimators=TREES, max_leaf_nodes=LEAVES, learning_rate=RATE, min_samples_leaf=PER_LEAF, subsample=SHARE,
+        max_features=0.5, random_state=0,
+    )  # fmt: skip
+
+
+def _tree_of(tree: object) -> Tree:
+    """A fitted scikit-learn tree as the model file carries it."""
+    leaf = tree.children_left < 0  # type: ignore[attr-defined]
+    return Tree(
+        feature=tuple(np.where(leaf, -1, tree.feature).tolist()),  # type: ignore[attr-defined]
+        threshold=tuple(np.where(leaf, 0.0, tree.threshold).tolist()),  # type: ignore[attr-defined]
+        left=tuple(np.where(leaf, 0, tree.children_left).tolist()),  # type: ignore[attr-defined]
+        right=tuple(np.where(leaf, 0, tree.children_right).tolist()),  # type: ignore[attr-defined]
+        value=tuple((RATE * np.where(leaf, tree.value[:, 0, 0], 0.0)).tolist()),  # type: ignore[attr-defined]
+    )
+
+
+# -- operating points -----------------------------------------------------------------------------------------------
+
+
+def _threshold(
+    candidates: Sequence[Candidate], scores: NDArray[np.float64], kind: str, false_alarms: float
+) -> Threshold:
+    false = [score for c, score in zip(candidates, scores, strict=True) if c.kind == kind and not c.true]
+    cut = lowest_score(false, false_alarms)
+    return every_region()[kind].model_copy(update={"score": cut})
+
+
+def lowest_score(false: Sequence[float], false_alarms: float) -> float:
+    """The lowest threshold that at most ``false_alarms`` of the scores of false candidates reach."""
+    ordered, allowed = sorted(false, reverse=True), int(false_alarms)
+    if len(ordered) <= allowed:
+        return LEAST_SCORE
+    return min(max(float(np.nextafter(ordered[allowed], 1.0)), LEAST_SCORE), 1.0)
+
+
+def _counts(candidates: Sequence[Candidate], scores: NDArray[np.float64], kind: str, cut: float) -> dict[str, int]:
+    kept = [c for c, score in zip(candidates, scores, strict=True) if c.kind == kind and score >= cut]
+    return {"found": sum(c.true for c in kept), "false": sum(not c.true for c in kept)}
+
+
+# -- validation frames ----------------------------------------------------------------------------------------------
+
+
+def judging_samples(seed: int, count: int) -> Iterator[Sample]:
+    """Validation frames of all instruments in turn, drawn apart from those of the training's own validation."""
+    for index in range(count):
+        recipe = Recipe(instrument=INSTRUMENTS[index % len(INSTRUMENTS)], shape=JUDGING_SHAPE)
+        yield draw_sample(recipe, seed + JUDGING_SEED_OFFSET, index)
+
+
+def labelled_view(frame: Frame) -> View:
+    """What the label of such a frame tells: the centre is never trusted, and a picture has no label at all."""
+    if frame.instrument == "unknown":
+        return View()
+    return replace(frame.view, centre_x_px=np.nan, centre_y_px=np.nan)
+
+
+def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:
+    """The candidates of one frame, each with its verdict; what matches only a faint object counts neither way."""
+    frame = replace(sample.frame, view=labelled_view(sample.frame))
+    limb = find_limb(frame)
+    scores = model.scores(frame, limb)
+    regions = find_regions(scores, every_region(), limb)
+    if not regions:
+        return []
+    truths = [Truth.cut(str(i), t.kind, t.on(frame.shape), snr_mf=t.snr_mf) for i, t in enumerate(sample.objects)]
+    verdicts = match_objects(truths, regions, scores).of_region
+    rows = features_of(frame, limb, scores, regions)
+    return [
+        Candidate(number, region.kind, region.score, row, bool(verdict >= 0))
+        for region, row, verdict in zip(regions, rows, verdicts, strict=True)
+        if verdict >= 0 or verdict == FALSE_ALARM
+    ]
