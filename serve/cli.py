@@ -237,6 +237,26 @@ def benchmark_limb(
         typer.echo(line)
 
 
+@benchmark.command("measure")
+def benchmark_measure(
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each kind.")] = 500,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 51_000,
+    truth: Annotated[bool, typer.Option("--truth", help="Measure the true masks instead of what is found.")] = False,
+    model: Annotated[Path | None, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False)] = None,
+) -> None:
+    """Compare measured heights, vents, powers and temperatures of simulated eruptions with the truth."""
+    from detector.detect import Detector
+    from detector.session import Model
+    from serve.show import Bar
+
+    trial = _room("training.measure_trial")
+    measurer = None if truth else trial.found_by(Detector(Model.open(model)))
+    with Bar(_stderr(), "measuring") as bar:
+        cases = trial.run(count, seed, measurer, bar.at)
+    for line in trial.summary(cases):
+        typer.echo(line)
+
+
 @app.command()
 def train(
     config: Annotated[

@@ -1,6 +1,9 @@
-"""The measurements on simulated frames, with the truth in place of the model's masks and of the limb finder's circle.
+"""The measurements on simulated frames: by the truth's masks and limb, or by what the detector itself finds.
 
-What is left is the error of the measurement alone: plume heights and vents on the limb, powers of JIRAM hot spots, and
+With the truth in place of the model's masks and of the limb finder's circle, what is left is the error of the
+measurement alone. With a detector, the numbers are those of its catalogue, for the objects that it found.
+
+Measured are: plume heights and vents on the limb, powers of JIRAM hot spots, and
 temperatures from its two bands. Frames have what labels say; JIRAM's labels say no north, so its powers rest on the
 limb. The two bands of a temperature look at the same strip, as neighbouring records do, with a label that does say
 north. A tenth of JIRAM's cameras is half as sensitive as it should be, which no label says (so it was during perijove
@@ -10,7 +13,7 @@ north. A tenth of JIRAM's cameras is half as sensitive as it should be, which no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +21,13 @@ from scipy import ndimage
 
 from detector.catalogue import Detection
 from detector.colour import with_temperatures
+from detector.detect import Detector
 from detector.frame import IO_RADIUS_KM, Frame, View
 from detector.measure import measure
 from detector.regions import EVERY_NEIGHBOUR, Region
 from detector.thermal import Band, band_of, band_radiance, colour_temperature
+from training.labels import Truth
+from training.metrics import match_objects
 from training.simulate.cameras import CAMERAS
 from training.simulate.dice import Dice
 from training.simulate.draw import draw_exposure
@@ -31,6 +37,9 @@ from training.simulate.plumes import Plume, grains
 from training.simulate.product import SHAPES, expose
 from training.simulate.recipe import Recipe
 from training.simulate.scene import Sample, TrueObject, light_of, take, view_of
+
+Measurer = Callable[[Sample], list[tuple[TrueObject, Detection]]]
+Progress = Callable[[int, int], None]
 
 ASKED_SNR = 10.0
 ON_LIMB_DEG = 8.0
@@ -68,12 +77,25 @@ class Case:
         return self.found / self.true - 1
 
 
-def run(count: int, seed: int) -> str:
-    """Measure ``count`` simulated frames of each kind and say how good that was."""
-    plumes = [case for index in range(count) for case in plume_cases(seed, index)]
-    powers = [case for index in range(count) for case in power_cases(seed, index)]
-    kelvins = [case for index in range(count) for case in temperature_cases(seed, index)]
-    return "\n".join(summary([*plumes, *powers, *kelvins]))
+def run(
+    count: int, seed: int, measurer: Measurer | None = None, progress: Progress = lambda done, total: None
+) -> list[Case]:
+    """Measure ``count`` simulated frames of each kind.
+
+    Args:
+        count: frames of each kind.
+        seed: theirs.
+        measurer: gives the detections of a sample with the objects they belong to; by the truth where not given.
+        progress: is told frames done and all.
+
+    """
+    cases: list[Case] = []
+    kinds = (plume_cases, power_cases, temperature_cases)
+    for index in range(count):
+        for number, kind in enumerate(kinds):
+            cases += kind(seed, index, measurer or measured)
+            progress(index * len(kinds) + number + 1, count * len(kinds))
+    return cases
 
 
 def summary(cases: Sequence[Case]) -> list[str]:
@@ -108,14 +130,14 @@ def _covered(cases: Sequence[Case]) -> str:
 # -- plumes ---------------------------------------------------------------------------------------------------------
 
 
-def plume_cases(seed: int, index: int) -> Iterator[Case]:
+def plume_cases(seed: int, index: int, measurer: Measurer) -> Iterator[Case]:
     """Heights and vents of the plumes near the limb of one SSI frame."""
     recipe = Recipe(no_limb=0.0, empty=0.0, place="limb", eclipse=0.0, hotspots=1)
     (sample,) = expose("ssi", recipe, seed, index).samples
     geometry = sample.scene.geometry
     if geometry is None or not sample.limb.trusted:
         return
-    for thing, row in measured(sample):
+    for thing, row in measurer(sample):
         if not isinstance(thing.cause, Plume) or thing.snr_mf < ASKED_SNR:
             continue
         true, beta = apparent_km(thing.cause, geometry)
@@ -159,7 +181,7 @@ def _whole(thing: TrueObject, frame: Frame) -> bool:
 # -- hot spots ------------------------------------------------------------------------------------------------------
 
 
-def power_cases(seed: int, index: int) -> Iterator[Case]:
+def power_cases(seed: int, index: int, measurer: Measurer) -> Iterator[Case]:
     """Powers of the hot spots of one JIRAM product."""
     camera = CAMERAS["jiram"](Dice(seed, index), SHAPES["jiram"], False)
     sensitivity = camera.bright / (camera.band.solar_radiance * camera.band.width_um)
@@ -169,7 +191,7 @@ def power_cases(seed: int, index: int) -> Iterator[Case]:
             continue
         view = View("label", "IO", geometry.range_km, sample.frame.view.ifov_rad, mirrored=True)
         known = replace(sample, frame=replace(sample.frame, view=view))
-        for thing, row in measured(known):
+        for thing, row in measurer(known):
             if isinstance(thing.cause, HotSpot) and thing.snr_mf >= ASKED_SNR and _whole(thing, sample.frame):
                 true = sensitivity * thing.cause.power_gw_um(sample.frame.wavelength_um)
                 found = (true, row.spectral_power_gw_um, row.spectral_power_sigma_gw_um)
@@ -177,13 +199,13 @@ def power_cases(seed: int, index: int) -> Iterator[Case]:
                     yield _case("power", thing, sample.frame.filter, found, row)
 
 
-def temperature_cases(seed: int, index: int) -> Iterator[Case]:
+def temperature_cases(seed: int, index: int, measurer: Measurer) -> Iterator[Case]:
     """Temperatures of hot spots that stand alone in both bands."""
     bands = [band for band in (band_of("jiram", name) for name in "LM") if band is not None]
     things: dict[str, TrueObject] = {}
     rows: list[Detection] = []
     for sample in _both_bands(seed, index):
-        for thing, row in measured(sample):
+        for thing, row in measurer(sample):
             if isinstance(thing.cause, HotSpot) and thing.snr_mf >= ASKED_SNR and _whole(thing, sample.frame):
                 things[row.detection_id] = thing
                 rows.append(row)
@@ -212,7 +234,7 @@ def _both_bands(seed: int, index: int) -> Iterator[Sample]:
             yield replace(sample, frame=replace(sample.frame, start_time=MOMENT, view=view_of(scene.geometry)))
 
 
-# -- the truth as a result ------------------------------------------------------------------------------------------
+# -- what is measured ------------------------------------------------------------------------------------------
 
 
 def measured(sample: Sample) -> list[tuple[TrueObject, Detection]]:
@@ -230,6 +252,22 @@ def measured(sample: Sample) -> list[tuple[TrueObject, Detection]]:
             chosen.append((thing, region))
     rows = measure(sample.frame, sample.limb, [region for _, region in chosen], "truth@0")
     return [(thing, row) for (thing, _), row in zip(chosen, rows, strict=True)]
+
+
+def found_by(detector: Detector) -> Measurer:
+    """Return what measures a sample by the detector's own limb and masks; a label never tells it the disk's place."""
+
+    def measurer(sample: Sample) -> list[tuple[TrueObject, Detection]]:
+        view = replace(sample.frame.view, centre_x_px=math.nan, centre_y_px=math.nan)
+        result = detector(replace(sample.frame, view=view))
+        truths = [
+            Truth.cut(str(n), thing.kind, thing.on(sample.frame.shape), snr_mf=thing.snr_mf)
+            for n, thing in enumerate(sample.objects)
+        ]
+        pairs = zip(match_objects(truths, result.regions, result.scores).of_region, result.detections, strict=True)
+        return [(sample.objects[verdict], row) for verdict, row in pairs if verdict >= 0]
+
+    return measurer
 
 
 def region_of(thing: TrueObject, frame: Frame) -> Region | None:

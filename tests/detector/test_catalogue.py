@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -60,7 +61,7 @@ def test_geojson() -> None:
     document = json.loads(Catalogue((PLUME, SPOT), "m@1", "confident", limits).to_geojson())
     assert document["type"] == "FeatureCollection"
     assert document["crs"]["properties"]["name"] == "urn:ogc:def:crs:IAU::50100"
-    assert document["thresholds"] == {"plume": {"seed": 0.7, "grow": 0.4, "min_area_px": 5}}
+    assert document["thresholds"] == {"plume": {"seed": 0.7, "grow": 0.4, "min_area_px": 5, "score": 0.0}}
     plume, spot = document["features"]
     assert plume["geometry"] is None
     assert plume["properties"]["lat_deg"] is None
@@ -91,3 +92,16 @@ def test_any_text_survives_csv(reason: str) -> None:
 def test_a_column_that_is_not_there_is_an_error() -> None:
     with pytest.raises(TypeError):
         from_values(FrameStatus, {"no_such_column": 1})
+
+
+def test_geopandas_opens_the_geojson_on_io(tmp_path) -> None:
+    geopandas = pytest.importorskip("geopandas", reason="geopandas is not installed (extra dev)")
+    path = tmp_path / "catalogue.geojson"
+    placed = replace(PLUME, lon_e_deg=-153.939, lon_w_deg=153.939, lat_deg=-1.5)
+    path.write_text(Catalogue((placed, SPOT), "m@1", "confident", {}).to_geojson())
+    table = geopandas.read_file(path)
+    assert table.crs.name == "Io (2015) - Sphere / Ocentric"
+    assert 'AUTHORITY["IAU","50100"]' in table.crs.to_wkt("WKT1_GDAL")
+    assert table.crs.ellipsoid.semi_major_metre == 1_821_490
+    assert [(point.x, point.y) for point in table.geometry] == [(-153.939, -1.5), (-153.939, -1.524)]
+    assert table.kind.tolist() == ["plume", "hotspot"]

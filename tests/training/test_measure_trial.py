@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detector.detect import Detector
 from training import measure_trial
-from training.measure_trial import HALOES, Case, summary
+from training.measure_trial import HALOES, Case, found_by, measured, summary
+from training.simulate.product import expose
+from training.simulate.recipe import Recipe
 
 
 def cases(kind: str, count: int) -> list[Case]:
     draw = getattr(measure_trial, f"{kind}_cases")
-    return [case for index in range(count) for case in draw(4242, index)]
+    return [case for index in range(count) for case in draw(4242, index, measure_trial.measured)]
 
 
 def errors(some: list[Case]) -> float:
@@ -55,3 +58,19 @@ def test_summary_counts_what_lies_within_a_sigma() -> None:
 @pytest.mark.parametrize("kind", ["plume", "power", "temperature"])
 def test_a_trial_is_the_same_every_time(kind: str) -> None:
     assert cases(kind, 4) == cases(kind, 4)
+
+
+def test_what_the_detector_finds_is_measured_at_the_same_objects() -> None:
+    """Of every object that the detector found, the truth's own measurement names the same one, at the same place."""
+    by_model, known = found_by(Detector()), 0
+    for index in range(40):
+        (sample,) = expose("ssi", Recipe(no_limb=0.0, empty=0.0, place="limb", eclipse=0.0), 4242, index).samples
+        places = {id(thing): (row.x_px, row.y_px) for thing, row in measured(sample)}
+        for thing, row in by_model(sample):
+            assert row.kind == thing.kind
+            if id(thing) in places:
+                known += 1
+                x, y = places[id(thing)]
+                assert abs(row.x_px - x) < 0.5 * thing.mask.shape[1] + 2
+                assert abs(row.y_px - y) < 0.5 * thing.mask.shape[0] + 2
+    assert known >= 3
