@@ -21,7 +21,7 @@ class _Settings(BaseModel):
 class DataConfig(_Settings):
     """Simulated frames: ``count`` for training from ``seed``, ``validation_count`` from ``validation_seed``.
 
-    ``judging_frames`` more of the validation seed are drawn to choose the operating points when a run is exported.
+    ``judging_frames`` more of the validation seed are drawn to fit the judge and choose the operating points at export.
     ``with_object`` is the share of training samples drawn among the frames that hold what the branch looks for.
     ``sides_px`` is the range of the frames' sides, ``strips_per_frame`` and ``crops_per_frame`` what is cut from each;
     ``cache`` the folder that keeps them between runs. ``negatives`` are files of real frames on which nothing erupts:
@@ -32,7 +32,7 @@ class DataConfig(_Settings):
     count: int = 12000
     validation_seed: int = 900_001
     validation_count: int = 600
-    judging_frames: int = 240
+    judging_frames: int = 1400
     sides_px: tuple[int, int] = (192, 448)
     cache: Path = Path("cache")
     recipe: Recipe = Recipe()
@@ -73,7 +73,7 @@ class TrainConfig(_Settings):
     """Everything that ``io-detector train`` needs."""
 
     name: str = "io-detector"
-    version: str = "0.1.0"
+    version: str = "0.2.0"
     seed: int = 1
     accelerator: str = "auto"
     devices: int | str = "auto"
