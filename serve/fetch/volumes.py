@@ -86,9 +86,9 @@ def _rms(volume_set: str, whole: str = "") -> Archive:
     return Archive("rms", f"volumes/{volume_set}/{{volume}}", (f"{index}.lbl", f"{index}.tab"), manifest, whole)
 
 
-def _own(service: str, tree: str, lower: bool = False, index: str = "INDEX/INDEX.LBL INDEX/INDEX.TAB") -> Archive:
-    label, table = index.split()
-    return Archive(service, tree, (f"{tree}/{label}", f"{tree}/{table}"), lower=lower)
+def _own(service: str, tree: str, whole: str = "", lower: bool = False, index: str = "INDEX/INDEX") -> Archive:
+    label, table = (index + (ending if index.islower() else ending.upper()) for ending in (".lbl", ".tab"))
+    return Archive(service, tree, (f"{tree}/{label}", f"{tree}/{table}"), whole=whole, lower=lower)
 
 
 CAMERAS: Mapping[str, Camera] = {
@@ -100,7 +100,7 @@ CAMERAS: Mapping[str, Camera] = {
         ".IMG",
         {
             "rms": _rms("GO_0xxx", "GO_0999"),
-            "img": _own("img", "go-j_jsa-ssi-2-redr-v1.0/{volume}", True, "index/imgindex.lbl index/imgindex.tab"),
+            "img": _own("img", "go-j_jsa-ssi-2-redr-v1.0/{volume}", lower=True, index="index/imgindex"),
         },
     ),
     "junocam": Camera(
@@ -125,7 +125,7 @@ CAMERAS: Mapping[str, Camera] = {
         "",
         {},
         ".FIT",
-        {"img": _own("img", "juno/{volume}"), "rms": _rms("JNOSRU_xxxx", "JNOSRU_0001")},
+        {"img": _own("img", "juno/{volume}", "JNOSRU_0001"), "rms": _rms("JNOSRU_xxxx", "JNOSRU_0001")},
     ),
 }
 JUNOCAM_FILTERS = {
