@@ -113,6 +113,8 @@ def _moment(text: str, whole: str) -> tuple[datetime, datetime]:
     part = {name: int(value) for name, value in found.groupdict(default="0").items() if name != "fraction"}
     try:
         day = datetime(part["year"], part["month"] or 1, part["day"] or 1) + timedelta(days=max(part["of_year"] - 1, 0))
+        if day.year != part["year"]:
+            raise ValueError("day of year is out of range for year")
         moment = day.replace(hour=part["hour"], minute=part["minute"], second=part["second"])
     except ValueError as error:
         raise InputError("time", f"{whole!r}: {error}", "time=START..END") from error

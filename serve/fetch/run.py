@@ -13,7 +13,7 @@ from types import ModuleType
 from urllib.parse import quote
 
 from detector.errors import InputError
-from detector.readers.pds3 import MAX_LABEL_BYTES, parse_label
+from detector.readers.pds3 import MAX_LABEL_BYTES, Label, parse_label
 from serve.atomic import write_whole
 from serve.fetch import kernels, opus, volumes, zenodo
 from serve.fetch.download import Arrival, Downloader
@@ -212,27 +212,25 @@ def companions(path: Path, product: Product, label: Remote, expected: Sequence[R
     md5 = parsed.text("MD5_CHECKSUM").lower()
     by_name = {remote.place.name.lower(): remote for remote in expected}
     found: dict[str, Remote] = {}
-    for name, is_data in _pointed(parsed.entries):
+    for key, name in _pointed(parsed):
         known = by_name.get(name.lower())
-        remote = known or (_beside(label, name) if is_data else _format(label, product, name))
-        if md5 and is_data and remote.checksum is None:
+        remote = known or (_format(label, product, name) if key.endswith(TEXTS) else _beside(label, name))
+        if md5 and key == "^IMAGE" and remote.checksum is None:
             remote = replace(remote, checksum=Checksum("md5", md5, "the label"))
-        found.setdefault(name.lower(), remote)
+        if name.lower() not in found or key == "^IMAGE":
+            found[name.lower()] = remote
     endings = {PurePosixPath(name).suffix for name in found}
     rest = [one for name, one in by_name.items() if name not in found and PurePosixPath(name).suffix not in endings]
     return [*found.values(), *rest]
 
 
-def _pointed(entries: Sequence[tuple[tuple[str, ...], str, object]]) -> Iterator[tuple[str, bool]]:
-    """The files that a label points to: name, and whether it is data."""
-    for _, key, value in entries:
-        items = getattr(value, "items", ())
-        if not key.startswith("^") or not items or items[0].replace(".", "").isdecimal():
-            continue
-        if not key.endswith(TEXTS):
-            yield items[0], True
-        elif items[0].lower().endswith(".fmt"):
-            yield items[0], False
+def _pointed(label: Label) -> Iterator[tuple[str, str]]:
+    """The files that a label points to, data and formats: pointer, name."""
+    for _, key, value in label.entries:
+        name = value.text
+        is_name = key.startswith("^") and name and not name.replace(".", "").isdecimal()
+        if is_name and (not key.endswith(TEXTS) or name.lower().endswith(".fmt")):
+            yield key, name
 
 
 def _beside(label: Remote, name: str) -> Remote:

@@ -117,17 +117,25 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.whole(content, **headers)
 
-    def begin(self, content: bytes, length: int, **headers: str) -> None:
-        """Send the head of an answer of a stated length; the connection ends with it."""
-        self.send_response(200)
-        for name, value in ({"ETag": etag_of(content), "Content_Length": str(length)} | headers).items():
+    def begin(self, content: bytes, length: int, **headers: str) -> bytes:
+        """Send the head of an answer that states a length; give the bytes that belong into it (the rest, if asked)."""
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        self.send_response(206 if start else 200)
+        stated = {"ETag": etag_of(content), "Content_Length": str(length - start)}
+        stated |= {"Content_Range": f"bytes {start}-{length - 1}/{length}"} if start else {}
+        for name, value in (stated | headers).items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.close_connection = True
+        return content[start:]
 
 
 def etag_of(content: bytes) -> str:
     return f'"{hashlib.md5(content).hexdigest()}"'
+
+
+def _write(handler: Handler, content: bytes) -> None:
+    handler.wfile.write(content)
 
 
 def status(code: int, **headers: str) -> Trick:
@@ -137,32 +145,12 @@ def status(code: int, **headers: str) -> Trick:
 def drop(after: int, **headers: str) -> Trick:
     """Break the connection in the middle of the body (of the rest, where the rest is asked for)."""
 
-    def trick(handler: Handler, content: bytes) -> None:
-        asked = handler.headers.get("Range")
-        if asked:
-            start = int(asked.removeprefix("bytes=").partition("-")[0])
-            handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            handler.send_header("Content-Length", str(len(content) - start))
-            handler.send_header("ETag", etag_of(content))
-            handler.end_headers()
-            handler.close_connection = True
-            handler.wfile.write(content[start : start + after])
-        else:
-            handler.begin(content, len(content), **headers)
-            handler.wfile.write(content[:after])
-
-    return trick
+    return lambda handler, content: _write(handler, handler.begin(content, len(content), **headers)[:after])
 
 
 def stated_length(length: int) -> Trick:
-    """State a wrong length, then send the whole body."""
-
-    def trick(handler: Handler, content: bytes) -> None:
-        handler.begin(content, length)
-        handler.wfile.write(content)
-
-    return trick
+    """State a wrong length, then send the body."""
+    return lambda handler, content: _write(handler, handler.begin(content, length))
 
 
 def instead(content: bytes) -> Trick:
@@ -200,10 +188,9 @@ def packed(handler: Handler, content: bytes) -> None:
 
 def trickle(block: int, pause_s: float) -> Trick:
     def trick(handler: Handler, content: bytes) -> None:
-        handler.begin(content, len(content))
-        for start in range(0, len(content), block):
-            handler.wfile.write(content[start : start + block])
-            handler.wfile.flush()
+        body = handler.begin(content, len(content))
+        for start in range(0, len(body), block):
+            _write(handler, body[start : start + block])
             time.sleep(pause_s)
 
     return trick
