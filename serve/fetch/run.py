@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from detector.errors import InputError
 from detector.readers.pds3 import MAX_LABEL_BYTES, Label, parse_label
-from serve.atomic import write_whole
+from serve.atomic import sweep, write_whole
 from serve.fetch import kernels, opus, volumes, zenodo
 from serve.fetch.download import Arrival, Downloader
 from serve.fetch.places import KEPT, inside, place_of
@@ -284,6 +284,8 @@ def held(out: Path) -> Iterator[None]:
             out, "another fetch is writing into this folder", "wait for it, or use another --out"
         ) from error
     try:
+        for left in (out, folder / "parts", folder / "tables"):
+            sweep(left)
         yield
     finally:
         lock.close()
