@@ -186,9 +186,11 @@ def _lines(web: Web, plan: Plan) -> list[str]:
 def _summary(task: Task, plan: Plan, arrivals: list[Arrival]) -> str:
     if not plan.products:
         return f"nothing matches {str(task.query) or 'this'} in {task.source}"
+    from serve.fetch.plan import counted
+
     counts = _counts(arrivals)
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing to do"
-    return f"{len(plan.products)} products: {told}, in {task.out}"
+    return f"{counted(len(plan.products), 'product')}: {told}, in {task.out}"
 
 
 def _counts(arrivals: list[Arrival]) -> dict[str, int]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from detector.errors import InputError
 from serve.fetch.places import place_of
@@ -60,7 +60,11 @@ def find(query: Query, shelf: Shelf, addresses: Mapping[str, str], limit: int) -
 def questions(query: Query, addresses: Mapping[str, str]) -> list[str]:
     """Give the addresses that are asked first, whatever they answer."""
     root, ids = addresses["opus"], query.every(SUBJECT)
-    return [f"{root}/api/files/{name}.json" for name in ids] or [_page_url(root, _search(query), 1, PAGE)]
+    return [_files_url(root, name) for name in ids] or [_page_url(root, _search(query), 1, PAGE)]
+
+
+def _files_url(root: str, name: str) -> str:
+    return f"{root}/api/files/{quote(name, safe='')}.json"
 
 
 def _page_url(root: str, fields: list[tuple[str, object]], start: int, size: int) -> str:
@@ -72,7 +76,7 @@ def _observations(query: Query, shelf: Shelf, root: str, limit: int) -> Iterator
     """Each observation's id with its files by type, page after page."""
     ids = query.every(SUBJECT)
     for name in ids:
-        yield from _files(shelf.document(f"{root}/api/files/{name}.json"), root).items()
+        yield from _files(shelf.document(_files_url(root, name)), root).items()
     if ids:
         return
     fields, start, seen = _search(query), 1, set[str]()

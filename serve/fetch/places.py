@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
 
 from detector.errors import InputError
 
@@ -37,19 +36,6 @@ def _is_plain(part: str) -> bool:
     ends_well = part == part.strip() and not part.startswith((".", "~")) and not part.endswith(".")
     short = 0 < len(part.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES
     return ends_well and short and not FORBIDDEN.search(part) and not RESERVED.fullmatch(part)
-
-
-def place_of_url(url: str, root: str) -> PurePosixPath:
-    """Give the place of an address below ``root``, its escapes (``%2e``) resolved first.
-
-    Raises:
-        InputError: for an address that is not below it, or as ``place_of``.
-
-    """
-    path, base = unquote(urlsplit(url).path), unquote(urlsplit(root).path).rstrip("/") + "/"
-    if not path.startswith(base):
-        raise InputError(url, f"is not below {root}", "not fetched")
-    return place_of(path[len(base) :])
 
 
 def inside(out: Path, place: PurePosixPath) -> Path:

@@ -40,9 +40,9 @@ class Plan:
 
     def __str__(self) -> str:
         about = "" if self.exact else "about "
-        here = f"; {self.had} files are here already" if self.had else ""
-        cost = f"{len(self.wanted)} files to fetch, {about}{in_units(self.size_bytes)}"
-        return f"{len(self.products)} products, {cost}{here}"
+        here = f"; {self.had} here already" if self.had else ""
+        cost = f"{counted(len(self.wanted), 'file')} to fetch, {about}{in_units(self.size_bytes)}"
+        return f"{counted(len(self.products), 'product')}, {cost}{here}"
 
 
 def make_plan(products: Sequence[Product], provenance: Provenance, web: Web) -> Plan:
@@ -81,6 +81,11 @@ def check_room(plan: Plan, out: Path) -> None:
     if free < plan.size_bytes * SPARE:
         needed = f"{in_units(plan.size_bytes)} are needed"
         raise InputError(out, f"{in_units(free)} are free; {needed}", "make room, or fetch less (--limit)")
+
+
+def counted(number: int, what: str) -> str:
+    """Write a number of things for a person: ``1 file``, ``2 files``."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def in_units(size_bytes: float) -> str:

@@ -61,9 +61,6 @@ class Provenance:
         self._lock = threading.Lock()
         self._origins = _read(self.path)
 
-    def __len__(self) -> int:
-        return len(self._origins)
-
     def of(self, place: PurePosixPath) -> Origin | None:
         """Give what is known of a place; None for a file that did not come by this way."""
         return self._origins.get(str(place))

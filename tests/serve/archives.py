@@ -83,8 +83,9 @@ def ssi(server: Server) -> dict[str, bytes]:
         for path, (target, colour, moment) in SSI_FRAMES.items()
     )
     meta = "/holdings/metadata/GO_0xxx/GO_0017/GO_0017_index"
-    server.put(f"{meta}.lbl", index_label(columns, "GO_0017_index.tab"))
-    server.put(f"{meta}.tab", rows.encode() + b"\0\0\0")
+    for index in (meta, meta.replace("GO_0017", "GO_0999")):  # the second is of all volumes
+        server.put(f"{index}.lbl", index_label(columns, "GO_0017_index.tab"))
+        server.put(f"{index}.tab", rows.encode() + b"\0\0\0")
     manifest = "".join(f"{md5(content)}  {path}\n" for path, content in files.items())
     server.put("/holdings/checksums-volumes/GO_0xxx/GO_0017_md5.txt", manifest.encode())
     for path, content in files.items():
@@ -145,16 +146,16 @@ def junocam(server: Server, rows: str = "") -> dict[str, bytes]:
     return {f"JNOJNC_0028/{path}": content for path, content in files.items()}
 
 
-def jiram(server: Server) -> dict[str, bytes]:
-    """A JIRAM volume of the Atmospheres node, lower-case, its table with a header and a column too few."""
+def jiram(server: Server, full: bool = False) -> dict[str, bytes]:
+    """A JIRAM volume of the Atmospheres node, lower-case, its table with a header and, unless full, a column less."""
     stem = "JIR_IMG_RDR_2023364T001400_V05"
     label, image = sample(stem)
     tree = "/atm/jnojir_2057"
     header = ",".join(JIRAM_COLUMNS) + "\r\n"
     spectrum = stem.replace("IMG", "SPE")
     rows = "".join(
-        f'"RDR","IMAGE","JNO-J-JIRAM-3-RDR-V1.0",2023-364T00:14:00.000,2023-364T00:14:01.000,"DATA/{name}.LBL",'
-        f'2024-100T00:00:00.000,"{md5(label)}"\r\n'
+        f'"RDR","IMAGE","JNO-J-JIRAM-3-RDR-V1.0",{f"{name}," * full}'
+        f'2023-364T00:14:00.000,2023-364T00:14:01.000,"DATA/{name}.LBL",2024-100T00:00:00.000,"{md5(label)}"\r\n'
         for name in (stem, spectrum)
     )
     server.put(f"{tree}/INDEX/INDEX.LBL", index_label(JIRAM_COLUMNS, "INDEX.TAB"))

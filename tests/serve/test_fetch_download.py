@@ -265,6 +265,17 @@ def test_a_redirect_to_another_host_is_followed_and_noted(server: Server, bring:
         assert json.loads((tmp_path / "provenance.jsonl").read_text())["final_url"] == there
 
 
+def test_no_redirect_leads_from_https_to_http() -> None:
+    import httpx
+
+    from serve.fetch.web import _judge
+
+    first, second = (httpx.Request("GET", f"{scheme}://archive/a") for scheme in ("https", "http"))
+    answer = httpx.Response(200, request=second, history=[httpx.Response(302, request=first)])
+    with pytest.raises(FetchError, match="redirected from https to http://archive/a"):
+        _judge(answer, "https://archive/a")
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after_is_waited_for_by_everyone(server: Server, form: str) -> None:
     after = "1" if form == "seconds" else formatdate(time.time() + 1.5, usegmt=True)

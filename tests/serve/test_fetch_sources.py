@@ -15,7 +15,7 @@ from misbehaving_server import Server, drop, page, serving, status
 
 from detector.errors import InputError
 from serve.fetch import kernels, opus
-from serve.fetch.places import inside, place_of, place_of_url
+from serve.fetch.places import inside, place_of
 from serve.fetch.query import Span, parse_moment, parse_query, parse_span
 from serve.fetch.remote import Product, Remote
 from serve.fetch.run import SOURCES, Task, find, questions
@@ -133,14 +133,6 @@ HOSTILE = [
 def test_no_name_leads_out_of_the_folder(path: str) -> None:
     with pytest.raises(InputError, match="below the output folder"):
         place_of(path)
-
-
-def test_escapes_of_an_address_are_resolved_first() -> None:
-    assert place_of_url("http://h/a/b%20c.img", "http://h/a") == PurePosixPath("b c.img")
-    with pytest.raises(InputError):
-        place_of_url("http://h/a/%2e%2e/x", "http://h/a")
-    with pytest.raises(InputError):
-        place_of_url("http://h/a/%2fetc/x", "http://h/a")
 
 
 @given(st.text(st.sampled_from("ab./\\:~ \0CONnul%2e"), max_size=30) | st.text(max_size=30))
@@ -275,6 +267,14 @@ def test_an_ssi_frame_knows_its_place_its_checksums_and_its_formats(server: Serv
     assert product.formats.endswith("/GO_0017/LABEL")
 
 
+def test_without_a_volume_the_index_of_all_is_asked(server: Server, web: Web) -> None:
+    archives.ssi(server)
+    found = look(web, server, "pds-volume", "camera=ssi", "target=Europa")
+    assert [str(remote.place) for remote in found[0].files][1] == "GO_0017/C3/EUROPA/C0350050000R.IMG"
+    assert all(remote.checksum for remote in found[0].files)
+    assert len(server.got("GO_0999_index")) == 2
+
+
 def test_an_index_that_cannot_tell_says_what_it_can(server: Server, web: Web) -> None:
     archives.ssi(server)
     with pytest.raises(InputError, match="tells nothing of PHASE; its columns are VOLUME_ID, FILE_SPEC"):
@@ -317,8 +317,9 @@ def test_a_bare_junocam_name_tells_its_folder(server: Server, web: Web) -> None:
     assert str(product.files[0].place) == f"JNOJNC_0028/DATA/EDR/JUPITER/ORBIT_03/{name}.LBL"
 
 
-def test_jiram_by_orbit_in_spite_of_its_index(server: Server, web: Web) -> None:
-    archives.jiram(server)
+@pytest.mark.parametrize("full", [False, True])
+def test_jiram_by_orbit_in_spite_of_its_index(server: Server, web: Web, full: bool) -> None:
+    archives.jiram(server, full)
     (product,) = look(web, server, "pds-volume", "camera=jiram", "orbit=57", "time=2023-12-30")
     assert product.name == "JIR_IMG_RDR_2023364T001400_V05"
     assert product.files[0].url.startswith(f"{server.url}/atm/jnojir_2057/DATA/")
@@ -490,6 +491,11 @@ def test_the_real_addresses() -> None:
     )
     assert "https://naif.jpl.nasa.gov/pub/naif/JUNO/kernels/ck/" in asked("kernels", "juno", "time=2023-12-30")
     assert asked("labels") == ["https://zenodo.org/api/records/2556063"]
+
+
+def test_the_page_names_the_same_addresses() -> None:
+    page_text = (Path(__file__).resolve().parents[2] / "docs/fetch.md").read_text()
+    assert [url for name, url in SERVICES.items() if f"| {name} | {url} |" not in page_text] == []
 
 
 def test_an_address_may_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
