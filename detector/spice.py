@@ -124,7 +124,10 @@ def kernels_in(folder: Path) -> Kernels:
 
 @lru_cache(maxsize=8)
 def _scanned(folder: Path, _changed: int) -> Kernels:
-    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: (path.name, path))
+    found = (
+        path for path in folder.rglob("*") if path.is_file() and path.suffix != ".part"
+    )  # not what is still coming
+    files = sorted(found, key=lambda path: (path.name, path))
     heads = {path: _head(path) for path in files if path.suffix.lower() not in TEXT_KERNELS}
     text = [path for path in files if path.suffix.lower() in TEXT_KERNELS]
 

@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from detector.errors import DetectorError, InputError, ModelError
+from serve.fetch_commands import fetch
 from serve.options import options_of
 
 USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
-GOING_ON = ("detect", "train")
+GOING_ON = ("detect", "fetch", "train")
 """Commands that take up an interrupted run."""
 TRAINING_PACKAGES = (
     "torch",
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 labels = typer.Typer(help="Look after datasets of labelled frames.", no_args_is_help=True)
 app.add_typer(labels, name="labels")
+app.command()(fetch)
 benchmark = typer.Typer(help="Measure how fast and how good things are on this machine.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
 
