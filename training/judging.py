@@ -9,6 +9,8 @@ got from trees that had not seen its frame.
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +26,7 @@ from detector.limb import find_limb
 from detector.regions import find_regions
 from detector.session import Model
 from training.labels import FAINT_SNR, Truth
-from training.metrics import FALSE_ALARM, match_objects
+from training.metrics import FALSE_ALARM, half_completeness, match_objects
 from training.simulate.draw import draw_sample
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
@@ -34,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 GROW = {"plume": 0.12, "hotspot": 0.12}
 SMALLEST_PX = {"plume": 4, "hotspot": 1}
-FALSE_ALARMS = {"screening": 0.5, "confident": 0.05}
+FALSE_ALARMS = {"screening": 0.5, "confident": 0.08}
 """False alarms a frame and class that each operating point may raise on validation frames."""
 LEAST_SCORE = 0.02
 FOLDS = 5
@@ -54,7 +56,7 @@ class Candidate:
         kind: its class.
         score: the network's own.
         features: (n,) what the judge knows of it.
-        true: whether it is a true object.
+        snr_mf: of the object that it is; NaN where it is none.
 
     """
 
@@ -62,7 +64,12 @@ class Candidate:
     kind: str
     score: float
     features: NDArray[np.float64]
-    true: bool
+    snr_mf: float = math.nan
+
+    @property
+    def true(self) -> bool:
+        """Whether it is a true object."""
+        return math.isfinite(self.snr_mf)
 
 
 @dataclass(frozen=True)
@@ -84,11 +91,11 @@ def judge_and_points(
 ) -> Judgement:
     """Fit the judge and choose the scores that keep false alarms under ``FALSE_ALARMS``, limb finding included."""
     candidates: list[Candidate] = []
-    objects = dict.fromkeys(CLASSES, 0)
+    objects: dict[str, list[float]] = {kind: [] for kind in CLASSES}
     for done, sample in enumerate(judging_samples(seed, frames), start=1):
         candidates += candidates_of(model, sample, done)
         for thing in sample.objects:
-            objects[thing.kind] += thing.snr_mf >= FAINT_SNR
+            objects[thing.kind].append(thing.snr_mf)
         progress(done, frames)
     judge, scores = fit_judge(candidates)
     points = {
@@ -96,10 +103,11 @@ def judge_and_points(
         for point, allowed in FALSE_ALARMS.items()
     }
     found = {
-        f"{point} {kind}": _counts(candidates, scores, kind, points[point][kind].score)
+        f"{point} {kind}": _counts(candidates, scores, kind, points[point][kind].score, objects[kind])
         for point in points for kind in CLASSES
     }  # fmt: skip
-    return Judgement(judge, points, {"frames": frames, "objects": objects, **found})
+    strong = {kind: sum(snr >= FAINT_SNR for snr in objects[kind]) for kind in CLASSES}
+    return Judgement(judge, points, {"frames": frames, "objects": strong, **found})
 
 
 def fit_judge(candidates: Sequence[Candidate]) -> tuple[Judge, NDArray[np.float64]]:
@@ -168,9 +176,20 @@ def lowest_score(false: Sequence[float], false_alarms: float) -> float:
     return min(max(float(np.nextafter(ordered[allowed], 1.0)), LEAST_SCORE), 1.0)
 
 
-def _counts(candidates: Sequence[Candidate], scores: NDArray[np.float64], kind: str, cut: float) -> dict[str, int]:
+def _counts(
+    candidates: Sequence[Candidate], scores: NDArray[np.float64], kind: str, cut: float, snr_mf: Sequence[float]
+) -> dict[str, float | None]:
+    """What a threshold keeps, and the signal-to-noise at which half of all objects (``snr_mf``) are found."""
     kept = [c for c, score in zip(candidates, scores, strict=True) if c.kind == kind and score >= cut]
-    return {"found": sum(c.true for c in kept), "false": sum(not c.true for c in kept)}
+    found = sorted(c.snr_mf for c in kept if c.true)
+    missed = Counter(snr_mf) - Counter(found)
+    every = np.array([*found, *missed.elements()])
+    half = half_completeness(every, np.arange(every.size) < len(found))
+    return {
+        "found": len(found),
+        "false": len(kept) - len(found),
+        "half_found_snr_mf": round(half, 1) if math.isfinite(half) else None,
+    }
 
 
 # -- validation frames ----------------------------------------------------------------------------------------------
@@ -202,7 +221,7 @@ def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:
     verdicts = match_objects(truths, regions, scores).of_region
     rows = features_of(frame, limb, scores, regions)
     return [
-        Candidate(number, region.kind, region.score, row, bool(verdict >= 0))
+        Candidate(number, region.kind, region.score, row, truths[verdict].snr_mf if verdict >= 0 else math.nan)
         for region, row, verdict in zip(regions, rows, verdicts, strict=True)
         if verdict >= 0 or verdict == FALSE_ALARM
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +13,16 @@ from hypothesis import strategies as st
 from detector.card import OPERATING_POINTS
 from detector.frame import CLASSES
 from detector.judge import FEATURES
-from training.judging import FALSE_ALARMS, LEAST_SCORE, Candidate, _forest, every_region, fit_judge, lowest_score
+from training.judging import (
+    FALSE_ALARMS,
+    LEAST_SCORE,
+    Candidate,
+    _counts,
+    _forest,
+    every_region,
+    fit_judge,
+    lowest_score,
+)
 
 FALSE = (0.9, 0.8, 0.7, 0.4)
 
@@ -52,8 +64,9 @@ def drawn(seed: int, number: int = 400) -> list[Candidate]:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(number, len(FEATURES)))
     true = (rows[:, 0] > 0) ^ (rows[:, 5] > 0.3)
-    spots = [Candidate(n // 4, "hotspot", 0.5, row, bool(t)) for n, (row, t) in enumerate(zip(rows, true, strict=True))]
-    return [*spots, Candidate(0, "plume", 0.7, rows[0], True), Candidate(1, "plume", 0.6, rows[1], False)]
+    snr_mf = np.where(true, 9.0, math.nan)
+    spots = [Candidate(n // 4, "hotspot", 0.5, rows[n], float(snr_mf[n])) for n in range(number)]
+    return [*spots, Candidate(0, "plume", 0.7, rows[0], 9.0), Candidate(1, "plume", 0.6, rows[1])]
 
 
 def test_the_trees_say_what_scikit_learn_says() -> None:
@@ -73,7 +86,7 @@ def test_what_a_frame_taught_does_not_judge_it() -> None:
     true = np.array([c.true for c in candidates])
     spots = np.array([c.kind == "hotspot" for c in candidates])
     assert np.median(scores[spots & true]) > np.median(scores[spots & ~true]) + 0.3
-    tossed = [Candidate(c.frame, c.kind, c.score, c.features, bool(rng.integers(2))) for c in candidates]
+    tossed = [replace(c, snr_mf=9.0 if rng.integers(2) else math.nan) for c in candidates]
     _, blind = fit_judge(tossed)
     heads = np.array([c.true for c in tossed])
     assert abs(np.median(blind[spots & heads]) - np.median(blind[spots & ~heads])) < 0.1
@@ -84,3 +97,13 @@ def test_a_class_with_too_few_candidates_keeps_the_network_s_score() -> None:
     judge, scores = fit_judge(candidates)
     assert set(judge.trees) == {"hotspot"}
     assert scores[-2:].tolist() == [0.7, 0.6]
+
+
+def test_what_a_threshold_keeps_counted_by_hand() -> None:
+    row = np.zeros(len(FEATURES))
+    candidates = [
+        Candidate(0, "plume", 0, row, 40.0), Candidate(0, "plume", 0, row, 20.0), Candidate(1, "plume", 0, row, 5.0),
+        Candidate(1, "plume", 0, row), Candidate(2, "hotspot", 0, row, 90.0),
+    ]  # fmt: skip
+    counts = _counts(candidates, np.array([0.9, 0.6, 0.2, 0.7, 0.9]), "plume", 0.5, [40.0, 20.0, 5.0, 10.0])
+    assert counts == {"found": 2, "false": 1, "half_found_snr_mf": pytest.approx(math.sqrt(10 * 20), abs=0.1)}
