@@ -34,8 +34,9 @@ TOP_SPREAD, TOP_SPREAD_PX = 0.1, 1.0
 """1-sigma of the true height about the mask's: a share of it, and so many pixels."""
 CURVE_SHARE = 0.05
 """How far the light may be off the curve, as a share of the brightest step: plumes have clumps."""
-SHAPE_SHARE = 0.07
-"""1-sigma of the height from plumes of another shape: tilted, with haloes, the fastest dust too thin to see."""
+SHAPE_SHARE = 0.1
+"""1-sigma of the height from plumes of another shape: tilted, with haloes, the fastest dust too thin to see; and from
+masks that are the model's."""
 BESIDE_PX = 60
 """The background is taken from no further beside the plume than this."""
 FINE = 0.25

@@ -12,6 +12,7 @@ from detector import Detector, Frame, read_frames
 from detector.agreement import look_at
 from detector.products import find_products
 from detector.session import RELEASED, Model
+from detector.timeseries import HALF_FOUND_SNR
 from training.labels import check_dataset, read_dataset
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
@@ -30,6 +31,12 @@ def test_the_released_file_is_small_and_says_what_it_is(detector: Detector) -> N
     assert card.parity["largest_gap"] < 1e-3
     assert card.parity["unmatched_regions"] == 0
     assert card.limits
+
+
+def test_the_upper_limits_of_a_time_series_rest_on_the_card(detector: Detector) -> None:
+    validation = detector.model.card.scores["validation"]
+    for point, kinds in HALF_FOUND_SNR[detector.model.name].items():
+        assert kinds == {kind: validation[f"{point} {kind}"]["half_found_snr_mf"] for kind in kinds}
 
 
 def test_the_sample_frames_are_a_sound_dataset() -> None:
