@@ -31,6 +31,7 @@ from detector.readers import read_frames
 from detector.regions import Region, find_regions, mask_of
 from detector.session import Model
 from training.labels import Dataset, LabelledFrame, Truth, read_dataset, sector
+from training.labels.splits import refuse_leaks
 from training.metrics import (
     FALSE_ALARM,
     IGNORED,
@@ -172,6 +173,7 @@ def _spread(items: Sequence[T], limit: int | None) -> list[T]:
 
 def _labelled_stream(folder: Path, split: str | None, limit: int | None) -> _Stream:
     data = read_dataset(folder)
+    refuse_leaks([data])
     chosen = ("test" if data.ids("test") else "") if split is None else split
     frame_ids = data.ids(chosen or None)
     if not frame_ids:
@@ -314,7 +316,7 @@ class Judged:
         Where the truth is known, a pixel that the model did not look at counts as a "no": a limb that was not found, or
         found in a wrong place, must not hide what it missed.
         """
-        if self.labelled is None or self.labelled.limb_intervals:
+        if self.labelled is None or self.labelled.limb_intervals or self.labelled.by_limb:
             return {}
         truth = self.labelled.mask
         judged = truth.known & self.frame.valid
@@ -323,6 +325,7 @@ class Judged:
             point: {
                 kind: pixel_tally(self.planes(point).planes[number], truth.planes[number], counted[number])
                 for number, kind in enumerate(CLASSES)
+                if kind in self.labelled.looked_for
             }
             for point in OPERATING_POINTS
         }
@@ -358,7 +361,7 @@ class Judged:
             return "true"
         region = self.regions[point][index]
         looked_at = self.labelled.mask.known[region.box][region.pixels].mean()
-        return "false" if looked_at >= 0.5 or self.labelled.limb_intervals else "unjudged"
+        return "false" if region.kind in self.labelled.looked_for and looked_at >= 0.5 else "unjudged"
 
 
 def _lowered(thresholds: Mapping[str, Threshold]) -> dict[str, Threshold]:
@@ -386,6 +389,8 @@ def _judge_limb(found: Limb, labelled: LabelledFrame | None) -> tuple[str, float
     if labelled is None:
         return ("found" if found.trusted else "none"), math.nan, math.nan
     true = labelled.limb
+    if not labelled.limb_known:
+        return ("found" if found.trusted else "none"), math.nan, math.nan
     if not true.trusted:
         return ("invented" if found.trusted else "none"), math.nan, math.nan
     if not found.trusted:

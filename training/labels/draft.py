@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from shapely.geometry import Polygon as ShapelyPolygon
 
 from detector.detect import Detector, Result
 from detector.errors import InputError
@@ -85,12 +85,11 @@ class Drafter:
             "observation": frame.observation, "unit": frame.unit, "stretch": stretch.as_dict(),
         }  # fmt: skip
         image = {"file_name": f"{picture_name(frame)}.png", "frame_id": frame.id, "width": columns, "height": rows}
-        notes = [self._annotation(region, result) for region in result.regions]
+        notes = [self._annotation(n, region, result) for n, region in enumerate(result.regions, 1)]
         return {"rule": self.rule, "image": image | {"io": extra}, "annotations": notes}
 
-    def _annotation(self, region: Region, result: Result) -> dict[str, Any]:
-        number = result.regions.index(region)
-        name = f"{result.frame.id}-{region.kind}-{number + 1}"
+    def _annotation(self, number: int, region: Region, result: Result) -> dict[str, Any]:
+        name = f"{result.frame.id}-{region.kind}-{number}"
         whole = np.zeros(result.frame.shape, bool)
         whole[region.box] = region.pixels
         draw = coco.annotation(region.kind, name, whole, lambda _: self._polygons(region))
@@ -103,7 +102,8 @@ class Drafter:
     def _simple(self, outline: Polygon) -> Polygon:
         if not self.simplify_px:
             return outline
-        return np.asarray(ShapelyPolygon(outline).simplify(self.simplify_px).exterior.coords[:-1], float)
+        fewer = cv2.approxPolyDP(outline.astype(np.float32), self.simplify_px, closed=True).reshape(-1, 2)
+        return fewer.astype(float) if len(fewer) > 2 else outline
 
 
 def draft(
@@ -116,8 +116,8 @@ def draft(
 ) -> Drafted:
     """Write pictures of frames and what the detector finds on them.
 
-    ``out`` gets ``images/*.png``, ``labels.coco.json`` and ``pictures.csv`` (which frame each picture is, and how it was
-    stretched). Interrupted, the same command goes on; a finished draft is never written over.
+    ``out`` gets ``images/*.png``, ``labels.coco.json`` and ``pictures.csv`` (which frame each picture is, and how it
+    was stretched). Interrupted, the same command goes on; a finished draft is never written over.
 
     Args:
         paths: files, folders and patterns of readable products.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from detector.errors import InputError
 from detector.frame import CLASSES, sha256_of
@@ -29,6 +30,7 @@ ENDINGS = {
 GENERATOR = "io-detector labels import"
 
 Progress = Callable[[int, int], None]
+Pairs = Mapping[str, tuple[PictureLabels, Found]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def import_labels(
     kind: str,
     frames: Path,
     out: Path,
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = Options(),
     progress: Progress = lambda done, total: None,
 ) -> Imported:
     """Put labels on archive frames: make a dataset, or add to one.
@@ -117,7 +119,7 @@ def opened(source: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def read_labels(source: Path, kind: str, options: Options = Options()) -> list[PictureLabels]:  # noqa: B008 - frozen
+def read_labels(source: Path, kind: str, options: Options = Options()) -> list[PictureLabels]:
     """Read every label file of a format.
 
     Raises:
@@ -189,14 +191,8 @@ def _matched(
     return list(pairs.values())
 
 
-def _check_new(
-    labels: PictureLabels,
-    found: Found,
-    pairs: Mapping[str, tuple[PictureLabels, Found]],
-    old: Dataset | None,
-    again: bool,
-) -> None:
-    """Refuse labels of a frame that has some already, and limbs that lie off their frame."""
+def _check_new(labels: PictureLabels, found: Found, pairs: Pairs, old: Dataset | None, again: bool) -> None:
+    """Refuse labels of a frame that has some already, files of a taken name, and limbs that lie off their frame."""
     if found.frame_id in pairs:
         first = pairs[found.frame_id][0]
         problem = f"picture {labels.picture!r} is frame {found.frame_id}, as is {first.picture!r} of {first.source}"
@@ -204,6 +200,9 @@ def _check_new(
     if old is not None and found.frame_id in old.images and not again:
         problem = f"frame {found.frame_id} has labels in {old.folder} already"
         raise InputError(labels.source, problem, "--replace takes these in their place")
+    place = None if old is None else old.folder / "frames" / found.file
+    if place is not None and place.exists() and sha256_of(place) != found.sha256:
+        raise InputError(found.product.data, f"another file of this name is {place}", "rename one of the two")
     if labels.limb.trusted and not limb_strip(labels.limb, found.shape).any():
         limb, (rows, columns) = labels.limb, found.shape
         circle = f"limb of radius {limb.radius_px:.1f} px around ({limb.x_px:.1f}, {limb.y_px:.1f})"
@@ -236,9 +235,11 @@ def labelled_frame(labels: PictureLabels, found: Found, family: str) -> Labelled
 def _write(
     out: Path, found: Sequence[tuple[PictureLabels, Found]], old: Dataset | None, kind: str, source: Path
 ) -> None:
-    made = dict(old.lock.get("made", {})) if old is not None else {"generator": GENERATOR}  # type: ignore[call-overload]
+    made: dict[str, Any] = {"generator": GENERATOR}
+    if old is not None:
+        made = dict(old.lock.get("made", {}))  # type: ignore[call-overload]
     imports = [*made.get("imports", []), {"format": kind, "source": source.name, "frames": len(found)}]
-    places = {} if old is None else {observation: split for observation, split in old.splits.values()}
+    places = {} if old is None else dict(old.splits.values())
     new = {one.frame_id for _, one in found}
     with DatasetWriter(out, made | {"imports": imports}) as writer:
         for labels, one in found:
@@ -254,17 +255,10 @@ def _write(
 
 
 def _copy(found: Found, folder: Path) -> None:
-    """Copy a product's files, as they are, to the same place below ``folder``.
-
-    Raises:
-        InputError: another file lies there.
-
-    """
-    root = Path(str(found.product.data)[: -len(found.file)])
+    """Copy a product's files, as they are, to the same place below ``folder``."""
+    root = Path(found.product.data.as_posix().removesuffix(found.file))
     for path in filter(None, (found.product.data, found.product.label)):
         place = folder / path.relative_to(root)
-        if place.exists() and sha256_of(place) != sha256_of(path):
-            raise InputError(path, f"another file of this name is {place}", "rename one of the two")
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
             shutil.copyfile(path, place)

@@ -31,7 +31,7 @@ from training.labels.picture_labels import PictureLabels
 from training.labels.truth import LabelledFrame, LimbInterval, Truth
 
 OFF_CIRCLE = 0.1
-"""Points farther than this off the circle, in radii, were not set on one limb. (A crescent's terminator is 0.1 to 1.)"""
+"""Points farther than this off the circle, in radii, were not set on one limb."""
 POINTS_WRITTEN = 12
 SUFFIX = re.compile(r"[_-]labels?$", re.IGNORECASE)
 ENDINGS = (".yml", ".yaml")
