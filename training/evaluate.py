@@ -31,7 +31,7 @@ from detector.readers import read_frames
 from detector.regions import Region, find_regions, mask_of
 from detector.session import Model
 from training.labels import Dataset, LabelledFrame, Truth, read_dataset, sector
-from training.labels.splits import refuse_leaks
+from training.labels.splits import refuse_leaks, refuse_seen
 from training.metrics import (
     FALSE_ALARM,
     IGNORED,
@@ -111,7 +111,8 @@ def evaluate(
         progress: called with (done, total) frames.
 
     Raises:
-        InputError: there is nothing to judge, the labels cannot be read, or ``out`` lies inside the dataset.
+        InputError: there is nothing to judge, the labels cannot be read, something leaks between the dataset's splits,
+            the model was trained on one of the frames, or ``out`` lies inside the dataset.
         ModelError: the model cannot be used.
 
     """
@@ -131,7 +132,10 @@ def evaluate_model(
     progress: Progress | None = None,
 ) -> Report:
     """Judge an open model on a dataset; see :func:`evaluate`."""
-    stream = _labelled_stream(dataset, split, limit) if _has_labels(dataset) else _plain_stream(dataset, limit)
+    if _has_labels(dataset):
+        stream = _labelled_stream(dataset, scorer.card, split, limit)
+    else:
+        stream = _plain_stream(dataset, limit)
     gallery = Gallery()
     records: list[FrameRecord] = []
     for file_name, frame, labelled in stream.frames:
@@ -171,7 +175,7 @@ def _spread(items: Sequence[T], limit: int | None) -> list[T]:
     return [items[i] for i in np.linspace(0, len(items) - 1, max(limit, 1)).round().astype(int)]
 
 
-def _labelled_stream(folder: Path, split: str | None, limit: int | None) -> _Stream:
+def _labelled_stream(folder: Path, card: ModelCard, split: str | None, limit: int | None) -> _Stream:
     data = read_dataset(folder)
     refuse_leaks([data])
     chosen = ("test" if data.ids("test") else "") if split is None else split
@@ -180,6 +184,7 @@ def _labelled_stream(folder: Path, split: str | None, limit: int | None) -> _Str
         splits = sorted({name for _, name in data.splits.values()})
         raise InputError(folder, f"has no frame of split {chosen!r}, it has {splits}", "choose one of these")
     picked = _spread(frame_ids, limit)
+    refuse_seen(data, picked, card.training.get("seen_files", ()), f"{card.name}@{card.version}")
     failed: list[str] = []
     made = data.lock.get("made", {})
     return _Stream(
@@ -295,6 +300,7 @@ class Judged:
             megapixels=self.frame.image.size / 1e6,
             labelled=self.labelled is not None,
             empty=self.labelled is not None and self.labelled.empty,
+            looked_for=CLASSES if self.labelled is None else self.labelled.looked_for,
             limb=verdict,
             limb_offset_px=offset,
             limb_radius_error_px=radius_error,
@@ -463,7 +469,9 @@ def _cut_out(judged: Judged, key: tuple[str, str], rank: float, box: tuple[slice
     window = (rows, columns)
     levels = measure_levels(frame.image, frame.valid)
     shown = np.arcsinh((frame.image[window] - levels.sky) / (3 * levels.sigma))
-    truth = np.zeros(frame.shape, bool) if judged.labelled is None else judged.labelled.mask.planes[number]
+    truth = np.zeros(frame.shape, bool) if judged.labelled is None else judged.labelled.mask.planes[number].copy()
+    for one in judged.truths:  # stretches of limb are no part of the mask
+        truth |= one.mask(frame.shape) if one.kind == kind else False
     limb = judged.limb
     return Example(
         kind=kind,
@@ -512,6 +520,7 @@ def summarise(
 
 
 def _class_report(records: Sequence[FrameRecord], kind: str, labelled: bool) -> ClassReport:
+    records = [record for record in records if kind in record.looked_for]
     finds = {point: count_finds(records, kind, point) for point in OPERATING_POINTS}
     if not labelled:
         return ClassReport(finds)

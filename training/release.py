@@ -44,10 +44,11 @@ HIGHEST_SEED = 0.995
 JUDGING_SEED_OFFSET = 50_000
 JUDGING_SHAPE = (416, 416)
 PIXELS_PER_BATCH = 4000
+SIMULATED_ONLY = "Trained on simulation alone; no labelled real frame was used."
 LIMITS = (
     "Plumes are reported only at a trusted limb. One wholly on the disk, or lit beyond the terminator inside the "
     "disk's outline, is not.",
-    "Trained on simulation alone; no labelled real frame was used.",
+    SIMULATED_ONLY,
     "Jogs of the limb between JunoCam framelets, and clusters of bad detector pixels, can pass for eruptions.",
     "Probabilities are calibrated on simulated frames.",
 )
@@ -78,9 +79,9 @@ def export(run: Path, out: Path, progress: Progress = lambda done, total: None) 
         training=made
         | {
             "weights": sum(weight.numel() for weight in network.parameters()),
-            "config": config.model_dump(mode="json", exclude={"data": {"cache"}}),
+            "config": config.model_dump(mode="json", exclude={"data": {"cache", "labels"}}),
         },
-        limits=LIMITS,
+        limits=tuple(limit for limit in LIMITS if limit != SIMULATED_ONLY or not config.data.labels),
     )
 
     def with_points(trial: Path) -> ModelCard:

@@ -29,6 +29,8 @@ from training.labels.documents import read_json
 
 SPLITS = ("train", "val", "test")
 BY = ("orbit", "observation", "instrument")
+SEEN_DIGITS = 16
+"""A model's card names the files that it was trained on by so many digits of their sha256."""
 PLACES = ("test", "val", *("train",) * 8)
 """A group goes to one of ten places by its name's CRC-32."""
 SPACECRAFT = {"galileo_ssi": "galileo", "junocam": "juno", "jiram": "juno", "sru": "juno"}
@@ -69,7 +71,7 @@ def leaks(dataset: Dataset) -> list[str]:
     found = _shared("observation", {frame: dataset.splits[frame][0] for frame in dataset.splits}, dataset)
     if chosen_by(dataset) == "orbit":
         found += _shared("orbit", {frame: orbit_named(dataset, frame) for frame in dataset.images}, dataset)
-    return found + _shared("file content (sha256)", _digests(dataset), dataset)
+    return found + _shared("file content (sha256)", file_digests(dataset), dataset)
 
 
 def refuse_leaks(datasets: Sequence[Dataset], split: str = "") -> None:
@@ -96,7 +98,7 @@ def _refuse_crossing(datasets: Sequence[Dataset], split: str) -> None:
     """Refuse what one dataset gives to ``split`` and another keeps for something else."""
     seen: dict[tuple[str, str], tuple[Path, str]] = {}
     for dataset in datasets:
-        for frame, digest in sorted(_digests(dataset).items()):
+        for frame, digest in sorted(file_digests(dataset).items()):
             here = dataset.splits.get(frame, ("", ""))[1]
             for key in (("file", digest), ("observation", dataset.splits.get(frame, ("", ""))[0])):
                 folder, there = seen.setdefault(key, (dataset.folder, here))
@@ -120,7 +122,7 @@ def orbit_named(dataset: Dataset, frame_id: str) -> str:
     return str(dataset.images[frame_id].get("io", {}).get("orbit", ""))
 
 
-def _digests(dataset: Dataset) -> dict[str, str]:
+def file_digests(dataset: Dataset) -> dict[str, str]:
     """Sha256 of the file of each frame, where the lock has it."""
     locked = dataset.lock.get("files", {})
     files = {frame: f"frames/{image['file_name']}" for frame, image in dataset.images.items()}
@@ -138,6 +140,27 @@ def _shared(what: str, groups: Mapping[str, str], dataset: Dataset) -> list[str]
         for group, splits in places.items()
         if len(splits) > 1
     ]
+
+
+def refuse_seen(dataset: Dataset, frame_ids: Iterable[str], seen: Iterable[str], model: str) -> None:
+    """Refuse frames whose files a model was trained on.
+
+    Args:
+        dataset: that is judged.
+        frame_ids: of the frames.
+        seen: beginnings of the files' sha256, as the model's card lists them.
+        model: its name.
+
+    Raises:
+        InputError: naming some of the files.
+
+    """
+    known, digests = set(seen), file_digests(dataset)
+    found = [frame for frame in frame_ids if digests.get(frame, "")[:SEEN_DIGITS] in known]
+    if found:
+        some = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        problem = f"{model} was trained on {len(found)} of these frames: {some}"
+        raise InputError(dataset.folder, problem, "judge it on frames that it has not seen")
 
 
 # -- splitting --------------------------------------------------------------------------------------------------------
