@@ -44,8 +44,8 @@ class Options:
 
     """
 
-    aliases: Aliases = NO_ALIASES
-    table: index_mask.Table = index_mask.USUAL
+    aliases: Aliases = field(default_factory=lambda: NO_ALIASES)
+    table: index_mask.Table = field(default_factory=lambda: index_mask.USUAL)
     replace: bool = False
 
 

@@ -50,7 +50,7 @@ def counts_of(counts: str | bytes | Sequence[int]) -> list[int]:
     """
     if not isinstance(counts, str | bytes):
         return [int(run) for run in counts]
-    letters = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+    letters = map(ord, counts) if isinstance(counts, str) else counts
     runs: list[int] = []
     value, shift = 0, 0
     for letter in letters:
@@ -84,7 +84,7 @@ def filled(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Plane:
 
     """
     codes = coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], *shape)
-    return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
+    return decode(coco_mask.merge(codes))
 
 
 def outlines(pixels: Plane) -> Iterator[Polygon]:
