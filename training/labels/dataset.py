@@ -256,9 +256,12 @@ class Dataset:
         """(H, W) bool of one annotation.
 
         Raises:
-            InputError: its segmentation cannot be drawn.
+            InputError: its segmentation cannot be drawn, or it is of no class.
 
         """
+        if not 1 <= note["category_id"] <= len(CLASSES):
+            problem = f"annotation {note.get('id')!r} has category {note['category_id']}"
+            raise InputError(self.folder / LABELS, problem, f"expected 1 to {len(CLASSES)}")
         return self._drawn(f"annotation {note.get('id')!r}", note.get("segmentation"), shape)
 
     def _truth(self, row: Mapping[str, str], pixels: Plane | None) -> Truth:
