@@ -139,6 +139,7 @@ def draft(
     if (out / LABELS).exists():
         raise InputError(out, "holds a finished draft, which may have been corrected", "name another --out")
     drafter = Drafter(Detector(Model.open(model), operating_point), simplify_px)
+    _check_begun(out, drafter.rule)
     (out / IMAGES).mkdir(parents=True, exist_ok=True)
     (out / PARTS).mkdir(exist_ok=True)
     parts: dict[str, dict[str, Any]] = {}
@@ -156,16 +157,21 @@ def draft(
     return Drafted(len(parts), {kind: kinds.count(n) for n, kind in enumerate(CLASSES, 1)}, tuple(failed))
 
 
+def _check_begun(out: Path, rule: dict[str, Any]) -> None:
+    """Refuse to go on with what was begun by another rule."""
+    for place in sorted((out / PARTS).glob("*.json"))[:1]:
+        begun = read_json(place).get("rule")
+        if begun != rule:
+            raise InputError(out, f"was begun with {begun}, not {rule}", "name another --out")
+
+
 def _parts(product: Product, drafter: Drafter, out: Path) -> Iterator[dict[str, Any]]:
     """Draft every frame of a product, or take up what an interrupted run has drafted."""
     for frame in read_frames(product):
         name = picture_name(frame)
         place = out / PARTS / f"{name}.json"
         if place.is_file():
-            part = read_json(place)
-            if part.get("rule") != drafter.rule:
-                raise InputError(out, f"was begun with {part.get('rule')}, not {drafter.rule}", "name another --out")
-            yield part
+            yield read_json(place)
             continue
         stretch = Stretch.of(frame)
         part = drafter(frame, product.data.name, stretch)

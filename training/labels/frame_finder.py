@@ -142,11 +142,11 @@ def _of_size(labels: PictureLabels, found: Found) -> Found:
 
 def _names(labels: PictureLabels) -> Iterator[str]:
     """Names to look for, the likeliest first."""
-    if labels.frame_id:
-        yield labels.frame_id
     name = ADDRESS.sub("", unquote(labels.picture)).replace("\\", "/").rpartition("/")[2]
     path = PurePosixPath(name)
     name = path.stem if path.suffix.lower() in IMAGES else name
+    if labels.frame_id and not STAMP.fullmatch(name):
+        yield labels.frame_id
     yield name
     if UPLOAD_PREFIX.match(name):
         yield UPLOAD_PREFIX.sub("", name, count=1)
