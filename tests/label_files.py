@@ -72,7 +72,7 @@ def cvat() -> dict:
 
 
 def label_studio() -> dict:
-    """As Label Studio's COCO export writes it: ids from 0 and in the order of names, an upload prefix, outlines only."""
+    """As Label Studio's COCO export writes it: ids from 0 in the order of names, an upload prefix, outlines only."""
     return {
         "images": [{"width": COLUMNS, "height": ROWS, "id": 0, "file_name": "images/8a7b-f1.png"}],
         "categories": [{"id": 0, "name": "HotSpot"}, {"id": 1, "name": "plume"}],
@@ -103,7 +103,9 @@ def labelme() -> dict:
         "version": "5.5.0",
         "flags": {},
         "shapes": [
-            shape | {"label": "plume", "points": [[2, 3], [6, 3], [6, 7], [2, 7]], "shape_type": "polygon", "mask": None},
+            shape | {
+                "label": "plume", "points": [[2, 3], [6, 3], [6, 7], [2, 7]], "shape_type": "polygon", "mask": None,
+            },
             shape | {
                 "label": "hotspot", "points": [[20, 10], [22, 11]], "shape_type": "mask",
                 "mask": png_in_base64(np.ones((2, 3), bool)),

@@ -22,7 +22,6 @@ from serve import cli
 from training.labels import check_dataset, read_dataset
 from training.labels.draft import Detector, draft
 from training.labels.importing import import_labels
-from training.labels.pictures import Stretch
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,8 @@ def test_an_untouched_draft_comes_back_to_the_pixel_on_the_archive_frames(drafte
         np.testing.assert_array_equal(labelled.mask.planes, wanted.planes)
         assert len(labelled.objects) == len(found.regions)
         assert not labelled.limb_known  # what the detector found is no truth about the limb
-    assert (tmp_path / "out" / "frames" / "again" / "a.fits").read_bytes() == (archive / "again" / "a.fits").read_bytes()
+    copied = tmp_path / "out" / "frames" / "again" / "a.fits"
+    assert copied.read_bytes() == (archive / "again" / "a.fits").read_bytes()
 
 
 def subset(drafted: Path, folder: Path, *paths: Path) -> Path:
@@ -97,13 +97,11 @@ def subset(drafted: Path, folder: Path, *paths: Path) -> Path:
 def as_cvat(document: dict) -> dict:
     """What CVAT gives back: its own fields only, brushed masks as counts."""
     keep = ("id", "width", "height", "file_name")
+    kept = ("id", "image_id", "category_id", "segmentation", "area", "bbox")
     return {
         "categories": [entry | {"supercategory": ""} for entry in document["categories"]],
         "images": [{name: image[name] for name in keep} | {"license": 0} for image in document["images"]],
-        "annotations": [
-            {name: note[name] for name in ("id", "image_id", "category_id", "segmentation", "area", "bbox")} | {"iscrowd": 0}
-            for note in document["annotations"]
-        ],
+        "annotations": [{name: note[name] for name in kept} | {"iscrowd": 0} for note in document["annotations"]],
     }
 
 
@@ -139,12 +137,13 @@ def test_what_was_corrected_is_what_comes_back(drafted, archive, tmp_path, tool,
     )
     corrected = tmp_path / "corrected.json"
     corrected.write_text(json.dumps(document))
-    words = ["labels", "import", str(corrected), "--format", "coco", "--frames", str(archive), "--out", str(tmp_path / "d")]
-    assert cli.run(words) == 0
+    words = ["labels", "import", corrected, "--format", "coco", "--frames", archive, "--out", tmp_path / "d"]
+    assert cli.run([str(word) for word in words]) == 0
     assert "2 frames" in capfd.readouterr().out
     one, other = read_dataset(tmp_path / "d")
     assert [truth.kind for truth in one.objects] == ["plume"]
-    assert [(truth.kind, truth.x0_px, truth.y0_px, truth.area_px) for truth in other.objects] == [("plume", 95, 20, 100)]
+    (drawn,) = other.objects
+    assert (drawn.kind, drawn.x0_px, drawn.y0_px, drawn.area_px) == ("plume", 95, 20, 100)
     assert cli.run(["labels", "check", str(tmp_path / "d")]) == 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import label_files
@@ -21,7 +20,17 @@ from scipy.optimize import minimize
 from detector.frame import CLASSES
 from detector.limb import Limb
 from detector.mask import Mask
-from training.labels import DatasetWriter, LabelledFrame, LimbInterval, Truth, coco, index_mask, labelme, limb_plume
+from training.labels import (
+    DatasetWriter,
+    LabelledFrame,
+    LimbInterval,
+    Truth,
+    coco,
+    index_mask,
+    labelme,
+    limb_plume,
+    read_dataset,
+)
 from training.labels.exporting import export_labels
 from training.labels.importing import import_labels
 from training.labels.picture_labels import PictureLabels, kind_of
@@ -196,7 +205,8 @@ def test_the_published_example_gives_its_circle_and_both_intervals(shared):
     def squares(circle: np.ndarray) -> float:
         return float(((np.hypot(*(points - circle[:2]).T) - circle[2]) ** 2).sum())
 
-    best = minimize(squares, [*points.mean(axis=0), 200.0], method="Nelder-Mead", options={"xatol": 1e-6, "maxiter": 9999})
+    settled = {"xatol": 1e-6, "maxiter": 9999}
+    best = minimize(squares, [*points.mean(axis=0), 200.0], method="Nelder-Mead", options=settled)
     found = (labels.limb.x_px, labels.limb.y_px, labels.limb.radius_px)
     assert found == pytest.approx(best.x, abs=0.01)
     assert found == pytest.approx((284.8, 213.7, 195.1), abs=0.1)
@@ -217,6 +227,13 @@ def test_a_plume_stands_over_the_stretch_that_its_sector_came_from():
         assert back.width_rad == pytest.approx(interval.width_rad, abs=0.1)
 
 
+def test_a_plume_before_the_disk_has_no_stretch_of_limb():
+    limb, (rows, columns) = Limb(50.0, 50.0, 30.0, source="label"), np.indices((101, 101))
+    for x, reaches in ((50.0, False), (78.0, True)):
+        plane = np.hypot(columns - x, rows - 50) < 5
+        assert limb_plume.at_limb(Truth.cut("p", "plume", plane), limb) is reaches
+
+
 # -- there and back ---------------------------------------------------------------------------------------------------
 
 
@@ -228,11 +245,10 @@ def dataset(folder: Path, plume: np.ndarray, spot: np.ndarray, known: np.ndarray
     stray[23, 31] = not plume.any()
     planes[0] |= stray
     truths = [Truth.cut(f"{kind[0]}1", kind, plane, name="Pele") for kind, plane in zip(CLASSES, planes, strict=True)]
-    objects = tuple(truth for truth, mine in zip(truths, (plume, spot), strict=True) if mine.any() and truth.patch.any())
-    labelled = LabelledFrame(
-        "f1", "", Mask(planes, known | planes.any(axis=0)), Limb(*label_files.LIMB, source="label"), objects, "f1", "test",
-        limb_intervals=(LimbInterval("plume", 6.1, 0.2),),
-    )  # fmt: skip
+    objects = tuple(truth for truth, mine in zip(truths, (plume, spot), strict=True) if mine.any())
+    mask, limb = Mask(planes, known | planes.any(axis=0)), Limb(*label_files.LIMB, source="label")
+    stretches = (LimbInterval("plume", 6.1, 0.2),)
+    labelled = LabelledFrame("f1", "", mask, limb, objects, "f1", "test", limb_intervals=stretches)
     with DatasetWriter(folder) as writer:
         writer.add("f1.fits", labelled)
     return folder
@@ -250,20 +266,14 @@ def test_masks_come_back_to_the_pixel(tmp_path_factory, kind, plume, spot, unkno
     word, _, polygons = kind.partition(" ")
     export_labels(first, word, folder / "out", polygons=bool(polygons))
     import_labels(folder / "out", word, first / "frames", folder / "second")
-    (mine,), (theirs,) = (list(label_files_of(path)) for path in (first, folder / "second"))
+    (mine,), (theirs,) = (list(read_dataset(path)) for path in (first, folder / "second"))
     np.testing.assert_array_equal(theirs.mask.planes, mine.mask.planes)
     np.testing.assert_array_equal(theirs.mask.known, mine.mask.known)
     assert theirs.looked_for == CLASSES
     if word == "coco":
-        assert [replace(one, patch=PLUME).object_id for one in theirs.objects] == [one.object_id for one in mine.objects]
+        assert [one.object_id for one in theirs.objects] == [one.object_id for one in mine.objects]
         assert theirs.limb.as_array().tolist() == mine.limb.as_array().tolist()
         assert theirs.limb_intervals == mine.limb_intervals
-
-
-def label_files_of(folder: Path) -> list[LabelledFrame]:
-    from training.labels import read_dataset
-
-    return list(read_dataset(folder))
 
 
 def test_limb_and_intervals_come_back(tmp_path):
@@ -271,7 +281,7 @@ def test_limb_and_intervals_come_back(tmp_path):
     done = export_labels(first, "limb-plume-yaml", tmp_path / "out")
     assert done.lost == ("heights, powers and the like of 1 objects", "1 hot spots")
     import_labels(tmp_path / "out", "limb-plume-yaml", first / "frames", tmp_path / "second")
-    (labelled,) = label_files_of(tmp_path / "second")
+    (labelled,) = read_dataset(tmp_path / "second")
     assert labelled.limb.as_array() == pytest.approx(label_files.LIMB, abs=1e-4)
     assert labelled.limb_intervals == (LimbInterval("plume", 6.1, 0.2),)
     assert labelled.by_limb

@@ -228,9 +228,11 @@ def test_a_dataset_without_frames_to_train_on_is_refused(tmp_path):
         LabelledItems(config(tmp_path, folder))
 
 
-@pytest.mark.parametrize("data", [{"label_share": 1.5}, {"label_share": 0.9, "negative_share": 0.2}, {"labels_each": 0}])
+@pytest.mark.parametrize(
+    "data", [{"label_share": 1.5}, {"label_share": 0.9, "negative_share": 0.2}, {"labels_each": 0}]
+)
 def test_shares_that_cannot_be_are_refused(data):
-    with pytest.raises(ValidationError, match="label_share|labels_each"):
+    with pytest.raises(ValidationError, match=r"label_share|labels_each"):
         DataConfig(labels=(Path("d"),), negatives=(Path("x.png"),), **data)
 
 

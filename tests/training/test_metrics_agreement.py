@@ -1,4 +1,4 @@
-"""Our metrics and those of pycocotools and scikit-learn, on the same masks, to 1e-6; and counts made by hand, exactly."""
+"""Metrics agree with pycocotools and scikit-learn on the same masks to 1e-6, and with counts by hand exactly."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ class Scene:
                 height, width = rng.integers(4, 8, 2)
                 if rng.random() < 0.5:
                     mask = np.zeros(SHAPE, bool)
-                    mask[row + 3 : row + 3 + height, column + 3 : column + 3 + width] = rng.random((height, width)) < 0.9
+                    box = slice(row + 3, row + 3 + height), slice(column + 3, column + 3 + width)
+                    mask[box] = rng.random((height, width)) < 0.9
                     truths.append(Truth.cut(f"{row}-{column}", kind, mask, snr_mf=20.0))
                 for _ in range(rng.integers(3)):  # none, one, or two on one object
                     y, x = row + 3 + rng.integers(0, 4), column + 3 + rng.integers(0, 4)
@@ -236,9 +237,9 @@ def test_average_precision_is_that_of_cocoeval_where_interpolation_changes_nothi
 def test_objects_by_hand():
     """Five objects and six regions on one frame.
 
-    A 4 x 4 object under a 4 x 4 region shifted by one: 12 of 20, found. One under two regions: found, and one false. One
-    with a region of the other class: missed, and one false. One with nothing: missed. One pixel with a region of one
-    pixel beside it: found by distance. One region on nothing: false.
+    A 4 x 4 object under a 4 x 4 region shifted by one: 12 of 20, found. One under two regions: found, and one false.
+    One with a region of the other class: missed, and one false. One with nothing: missed. One pixel with a region of
+    one pixel beside it: found by distance. One region on nothing: false.
     """
 
     def truth(name: str, kind: str, rows: slice, columns: slice) -> Truth:

@@ -63,7 +63,7 @@ def test_what_does_not_add_up_is_refused(code, words):
 @given(st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_a_pixel_is_inside_when_its_centre_is(seed):
-    """Independent of pycocotools: matplotlib's point in polygon, but for centres within 0.2 px of an edge (it works in fifths)."""
+    """By matplotlib's point in polygon, but for centres within 0.2 px of an edge: pycocotools works in fifths."""
     rng = np.random.default_rng(seed)
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 9)))
     radii = rng.uniform(4, 11, angles.size)

@@ -132,7 +132,7 @@ def sheet(labelled: LabelledFrame) -> dict[str, Any]:
         for turn in turns
     ]
     intervals = [one for one in labelled.limb_intervals if one.kind == "plume"]
-    intervals += [stretch(one, limb) for one in labelled.objects if one.kind == "plume" and one.patch.any()]
+    intervals += [stretch(one, limb) for one in labelled.objects if one.kind == "plume" and at_limb(one, limb)]
     return {
         "plumes": {"intervals": [[one.start_rad, one.stop_rad] for one in intervals]},
         "points": points,
@@ -142,14 +142,25 @@ def sheet(labelled: LabelledFrame) -> dict[str, Any]:
 
 def stretch(truth: Truth, limb: Limb) -> LimbInterval:
     """Give the stretch of limb that an object's pixels stand over: the circle less the largest gap between them."""
-    rows, columns = np.nonzero(truth.patch)
-    angles = np.arctan2(columns + truth.x0_px - limb.x_px, limb.y_px - rows - truth.y0_px) % (2 * np.pi)
-    angles = np.unique(angles)
+    x, y = _from_centre(truth, limb)
+    angles = np.unique(np.arctan2(x, -y) % (2 * np.pi))
     half = 0.5 / limb.radius_px  # a pixel reaches half a pixel to each side of its centre
     gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
     last = int(gaps.argmax())
     start, stop = float(angles[(last + 1) % angles.size]) - half, float(angles[last]) + half
     return LimbInterval(truth.kind, start, stop if stop > start else stop + 2 * math.pi, truth.name)
+
+
+def at_limb(truth: Truth, limb: Limb) -> bool:
+    """Whether an object has pixels as far out as the limb: of a plume before the disk no stretch of limb can tell."""
+    x, y = _from_centre(truth, limb)
+    return bool((np.hypot(x, y) >= limb.radius_px).any())
+
+
+def _from_centre(truth: Truth, limb: Limb) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n,) x and (n,) y of an object's pixels from the limb's centre."""
+    rows, columns = (indices.astype(np.float64) for indices in np.nonzero(truth.patch))
+    return columns + truth.x0_px - limb.x_px, rows + truth.y0_px - limb.y_px
 
 
 def text(labelled: LabelledFrame) -> str:
