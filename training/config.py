@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from detector.errors import InputError
 from models.network import NetworkConfig
@@ -26,6 +26,8 @@ class DataConfig(_Settings):
     ``sides_px`` is the range of the frames' sides, ``strips_per_frame`` and ``crops_per_frame`` what is cut from each;
     ``cache`` the folder that keeps them between runs. ``negatives`` are files of real frames on which nothing erupts:
     ``negative_share`` of the training samples are cut from them, ``negatives_each`` strips and crops of every frame.
+    ``labels`` are datasets of labelled frames, real ones or with eruptions put into them: ``label_share`` of the
+    training samples are cut from those in their split ``train``, ``labels_each`` strips and crops of every frame.
     """
 
     seed: int = 1
@@ -44,7 +46,17 @@ class DataConfig(_Settings):
     negatives: tuple[Path, ...] = ()
     negative_share: float = 0.12
     negatives_each: int = 30
+    labels: tuple[Path, ...] = ()
+    label_share: float = Field(default=0.3, ge=0, le=1)
+    labels_each: int = Field(default=8, gt=0)
     workers: int = 1
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> DataConfig:
+        shares = self.negative_share * bool(self.negatives) + self.label_share * bool(self.labels)
+        if shares > 1:
+            raise ValueError(f"negative_share + label_share is {shares:g}, expected at most 1")
+        return self
 
 
 class CircleConfig(_Settings):

@@ -1,4 +1,4 @@
-"""Strips and crops of simulated frames, cached on disk in blocks, and the loaders that draw from them."""
+"""Strips and crops of simulated frames, cached on disk in blocks, and the loaders that mix them with real ones."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from models.network import Unwrap
 from training.augment import Augmenter
 from training.config import TrainConfig
 from training.items import Item, Picture, crop_fields, crop_tensors, items_of, strip_fields, strip_tensors
+from training.labelled import LabelledItems
 from training.negatives import negatives
 from training.simulate.draw import draw_sample
 from training.simulate.source import source_digests
@@ -153,7 +154,8 @@ def _mapped(path: Path) -> NDArray[np.void]:
 class Items(Dataset[dict[str, Tensor]]):
     """Items of one branch; while training drawn at random, those that hold something more often, and turned anew.
 
-    ``negatives`` are items of real frames without eruptions, of which some are drawn in between.
+    ``negatives`` are items of real frames without eruptions, ``labelled`` those of labelled frames; some of both are
+    drawn in between.
     """
 
     def __init__(
@@ -164,9 +166,11 @@ class Items(Dataset[dict[str, Tensor]]):
         training: bool,
         epoch: int = 0,
         negatives: Sequence[Item] = (),
+        labelled: LabelledItems | None = None,
     ) -> None:
         self.cache, self.kind, self.length, self.training, self.epoch = cache, kind, length, training, epoch
         self.negatives = negatives
+        self.labelled = labelled if labelled is not None and len(labelled.holding[kind]) else None
         holds = cache.holding[kind]
         self.count = len(holds)
         self.per_block = len(cache.items(kind, 0))
@@ -181,9 +185,17 @@ class Items(Dataset[dict[str, Tensor]]):
             return self.tensors(self.item(position % self.count), None)
         turn = self.epoch * self.length + position
         rng = np.random.default_rng([self.cache.config.seed, KINDS.index(self.kind), turn])
-        if self.negatives and rng.random() < self.cache.config.data.negative_share:
-            return self.tensors(self.negatives[int(rng.integers(len(self.negatives)))], rng)
-        return self.tensors(self.item(self.draw(rng)), rng)
+        return self.tensors(self.choose(rng), rng)
+
+    def choose(self, rng: np.random.Generator) -> Item:
+        """An item to train on: simulated, of a frame without eruptions, or of a labelled frame."""
+        data = self.cache.config.data
+        place = rng.random() if self.negatives or self.labelled is not None else 0.5
+        if self.negatives and place < data.negative_share:
+            return self.negatives[int(rng.integers(len(self.negatives)))]
+        if self.labelled is not None and place >= 1 - data.label_share:
+            return self.labelled.draw(self.kind, rng, data.with_object)
+        return self.item(self.draw(rng))
 
     def item(self, index: int) -> Item:
         """One item as it was stored."""
@@ -192,7 +204,7 @@ class Items(Dataset[dict[str, Tensor]]):
         return record
 
     def draw(self, rng: np.random.Generator) -> int:
-        """An item to train on."""
+        """Which simulated item to train on."""
         if len(self.holding) and rng.random() < self.cache.config.data.with_object:
             return int(rng.choice(self.holding))
         return int(rng.integers(self.count))
@@ -212,6 +224,13 @@ class IoData(lightning.LightningDataModule):
         """Make the items that are missing."""
         for cache in (self.frames, self.validation):
             cache.build(os.cpu_count() or 1)
+        if self.labelled is not None:
+            self.labelled.build()
+
+    @cached_property
+    def labelled(self) -> LabelledItems | None:
+        """Items of the labelled frames that the configuration names; None where it names none."""
+        return LabelledItems(self.config) if self.config.data.labels else None
 
     @cached_property
     def negatives(self) -> dict[str, list[Item]]:
@@ -223,12 +242,12 @@ class IoData(lightning.LightningDataModule):
         """Endless fresh draws: every epoch sees other items, turned otherwise."""
         o = self.config.optimiser
         epoch = self.trainer.current_epoch if self.trainer else 0
-        loaders = {
-            kind: self._loader(
-                Items(self.frames, kind, o.steps_per_epoch * batch, True, epoch, self.negatives[kind]), batch
-            )
-            for kind, batch in zip(KINDS, (o.limb_batch, o.disk_batch), strict=True)
+        sizes = dict(zip(KINDS, (o.limb_batch, o.disk_batch), strict=True))
+        items = {
+            kind: Items(self.frames, kind, o.steps_per_epoch * batch, True, epoch, self.negatives[kind], self.labelled)
+            for kind, batch in sizes.items()
         }
+        loaders = {kind: self._loader(items[kind], batch) for kind, batch in sizes.items()}
         return CombinedLoader(loaders, "min_size")
 
     def val_dataloader(self) -> CombinedLoader:

@@ -31,6 +31,7 @@ from detector.readers import read_frames
 from detector.regions import Region, mask_of
 from detector.session import Model
 from training.labels import Dataset, LabelledFrame, Truth, read_dataset, sector
+from training.labels.splits import refuse_leaks, refuse_seen
 from training.metrics import (
     FALSE_ALARM,
     IGNORED,
@@ -115,7 +116,8 @@ def evaluate(
         progress: called with (done, total) frames.
 
     Raises:
-        InputError: there is nothing to judge, the labels cannot be read, or ``out`` lies inside the dataset.
+        InputError: there is nothing to judge, the labels cannot be read, something leaks between the dataset's splits,
+            the model was trained on one of the frames, or ``out`` lies inside the dataset.
         ModelError: the model cannot be used.
 
     """
@@ -135,7 +137,10 @@ def evaluate_model(
     progress: Progress | None = None,
 ) -> Report:
     """Judge an open model on a dataset; see :func:`evaluate`."""
-    stream = _labelled_stream(dataset, split, limit) if _has_labels(dataset) else _plain_stream(dataset, limit)
+    if _has_labels(dataset):
+        stream = _labelled_stream(dataset, scorer.card, split, limit)
+    else:
+        stream = _plain_stream(dataset, limit)
     gallery = Gallery()
     records: list[FrameRecord] = []
     for file_name, frame, labelled in stream.frames:
@@ -175,14 +180,16 @@ def _spread(items: Sequence[T], limit: int | None) -> list[T]:
     return [items[i] for i in np.linspace(0, len(items) - 1, max(limit, 1)).round().astype(int)]
 
 
-def _labelled_stream(folder: Path, split: str | None, limit: int | None) -> _Stream:
+def _labelled_stream(folder: Path, card: ModelCard, split: str | None, limit: int | None) -> _Stream:
     data = read_dataset(folder)
+    refuse_leaks([data])
     chosen = ("test" if data.ids("test") else "") if split is None else split
     frame_ids = data.ids(chosen or None)
     if not frame_ids:
         splits = sorted({name for _, name in data.splits.values()})
         raise InputError(folder, f"has no frame of split {chosen!r}, it has {splits}", "choose one of these")
     picked = _spread(frame_ids, limit)
+    refuse_seen(data, picked, card.training.get("seen_files", ()), f"{card.name}@{card.version}")
     failed: list[str] = []
     made = data.lock.get("made", {})
     return _Stream(
@@ -298,6 +305,7 @@ class Judged:
             megapixels=self.frame.image.size / 1e6,
             labelled=self.labelled is not None,
             empty=self.labelled is not None and self.labelled.empty,
+            looked_for=CLASSES if self.labelled is None else self.labelled.looked_for,
             limb=verdict,
             limb_offset_px=offset,
             limb_radius_error_px=radius_error,
@@ -319,7 +327,7 @@ class Judged:
         Where the truth is known, a pixel that the model did not look at counts as a "no": a limb that was not found, or
         found in a wrong place, must not hide what it missed.
         """
-        if self.labelled is None or self.labelled.limb_intervals:
+        if self.labelled is None or self.labelled.limb_intervals or self.labelled.by_limb:
             return {}
         truth = self.labelled.mask
         judged = truth.known & self.frame.valid
@@ -328,6 +336,7 @@ class Judged:
             point: {
                 kind: pixel_tally(self.planes(point).planes[number], truth.planes[number], counted[number])
                 for number, kind in enumerate(CLASSES)
+                if kind in self.labelled.looked_for
             }
             for point in OPERATING_POINTS
         }
@@ -363,7 +372,7 @@ class Judged:
             return "true"
         region = self.regions[point][index]
         looked_at = self.labelled.mask.known[region.box][region.pixels].mean()
-        return "false" if looked_at >= 0.5 or self.labelled.limb_intervals else "unjudged"
+        return "false" if region.kind in self.labelled.looked_for and looked_at >= 0.5 else "unjudged"
 
 
 def _lowered(thresholds: Mapping[str, Threshold]) -> dict[str, Threshold]:
@@ -391,6 +400,8 @@ def _judge_limb(found: Limb, labelled: LabelledFrame | None) -> tuple[str, float
     if labelled is None:
         return ("found" if found.trusted else "none"), math.nan, math.nan
     true = labelled.limb
+    if not labelled.limb_known:
+        return ("found" if found.trusted else "none"), math.nan, math.nan
     if not true.trusted:
         return ("invented" if found.trusted else "none"), math.nan, math.nan
     if not found.trusted:
@@ -463,7 +474,9 @@ def _cut_out(judged: Judged, key: tuple[str, str], rank: float, box: tuple[slice
     window = (rows, columns)
     levels = measure_levels(frame.image, frame.valid)
     shown = np.arcsinh((frame.image[window] - levels.sky) / (3 * levels.sigma))
-    truth = np.zeros(frame.shape, bool) if judged.labelled is None else judged.labelled.mask.planes[number]
+    truth = np.zeros(frame.shape, bool) if judged.labelled is None else judged.labelled.mask.planes[number].copy()
+    for one in judged.truths:  # stretches of limb are no part of the mask
+        truth |= one.mask(frame.shape) if one.kind == kind else False
     limb = judged.limb
     return Example(
         kind=kind,
@@ -512,6 +525,7 @@ def summarise(
 
 
 def _class_report(records: Sequence[FrameRecord], kind: str, labelled: bool) -> ClassReport:
+    records = [record for record in records if kind in record.looked_for]
     finds = {point: count_finds(records, kind, point) for point in OPERATING_POINTS}
     if not labelled:
         return ClassReport(finds)

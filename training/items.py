@@ -1,4 +1,4 @@
-"""From a simulated frame to what the two branches of the network are shown: strips of the limb, crops of the disk.
+"""From a frame with its truth to what the two branches of the network are shown: strips of the limb, crops of the disk.
 
 A strip is an item of ``strip_fields``, a crop one of ``crop_fields``: numpy arrays with masks as bits, the form in
 which they are cached. ``strip_tensors`` and ``crop_tensors`` turn an item, rolled or mirrored anew every time, into
@@ -7,7 +7,7 @@ what the training task takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor
 from detector.levels import Levels, measure_levels
 from models.network import NetworkConfig, Unwrap
 from training.config import CircleConfig, TrainConfig
+from training.labels.truth import LimbInterval
 from training.simulate.scene import Sample
 
 Rng = np.random.Generator
@@ -42,12 +43,14 @@ class Picture:
         image: (H, W) float32; anything where not valid.
         planes: (H, W, 5) uint8: valid, truth of plume and hot spot, ignored of both.
         circle: (3,) float32 x, y, radius of the limb; radius 0 = none.
+        stretches: stretches of limb on which a plume rises, where its pixels are not known.
 
     """
 
     image: NDArray[np.float32]
     planes: NDArray[np.uint8]
     circle: NDArray[np.float32]
+    stretches: tuple[LimbInterval, ...] = ()
 
     @classmethod
     def of(cls, sample: Sample) -> Picture:
@@ -69,13 +72,17 @@ class Picture:
 # -- strips ---------------------------------------------------------------------------------------------------------
 
 
-def strip_fields(network: NetworkConfig) -> np.dtype[np.void]:
-    """An item of the limb branch: pixels in the frame's unit, masks as bits, the frame's levels, the limb's radius."""
+def strip_fields(network: NetworkConfig, stretches: bool = False) -> np.dtype[np.void]:
+    """An item of the limb branch: pixels in the frame's unit, masks as bits, the frame's levels, the limb's radius.
+
+    With ``stretches`` also the azimuths at which a plume rises, its pixels not known.
+    """
     shape = (network.altitudes, network.azimuths)
     bits = (shape[0], shape[1] // 8)
     masks = [(name, np.uint8, bits) for name in ("seen", "target", "ignored")]
     rest = [("levels", np.float32, 3), ("radius", np.float32), ("holds", np.bool_)]
-    return np.dtype([("strip", np.float32, shape), *masks, *rest])
+    more = [("stretch", np.uint8, bits[1])] if stretches else []
+    return np.dtype([("strip", np.float32, shape), *masks, *rest, *more])
 
 
 def strip_item(picture: Picture, unwrap: Unwrap, config: CircleConfig, rng: Rng) -> Item:
@@ -90,28 +97,49 @@ def strip_item(picture: Picture, unwrap: Unwrap, config: CircleConfig, rng: Rng)
         torch.from_numpy(circle)[None],
     )
     target = (strips[0, 1] >= 0.5).numpy() & right
+    stretch = _columns(picture.stretches, target.shape[1]) & right
     return {
         "strip": strips[0, 0].numpy(),
         "seen": np.packbits(seen[0, 0].numpy() > 0, axis=-1),
         "target": np.packbits(target, axis=-1),
         "ignored": np.packbits((strips[0, 2] > IGNORED_SHARE).numpy(), axis=-1),
+        "stretch": np.packbits(stretch),
         "levels": levels.as_array(),
         "radius": circle[2],
-        "holds": bool(target.any()),
+        "holds": bool(target.any() or stretch.any()),
     }
 
 
+def _columns(stretches: Sequence[LimbInterval], azimuths: int) -> NDArray[np.bool_]:
+    """(T,) bool: the columns of a strip that lie in one of the stretches."""
+    angles = (np.arange(azimuths) + 0.5) / azimuths * 2 * np.pi
+    return np.any([np.zeros(azimuths, bool), *(one.holds(angles) for one in stretches)], axis=0)
+
+
 def strip_tensors(item: Item, rng: Rng | None) -> dict[str, Tensor]:
-    """strip, seen, target, ignored (1, A, T), levels (3,), radius (): turned along the limb, mirrored by ``rng``."""
-    planes = np.stack([item["strip"], *(np.unpackbits(item[name], axis=-1) for name in ("seen", "target", "ignored"))])
+    """strip, seen, target, ignored (1, A, T), stretch (1, 1, T), levels (3,), radius ().
+
+    Turned along the limb and mirrored by ``rng``. Items without stretches have none at any azimuth.
+    """
+    masks = [np.unpackbits(item[name], axis=-1) for name in ("seen", "target", "ignored")]
+    names = item.dtype.names if isinstance(item, np.void) else item
+    stretch = np.unpackbits(item["stretch"]) if "stretch" in (names or ()) else np.zeros(masks[0].shape[1])
+    planes = np.stack([item["strip"], *masks, np.broadcast_to(stretch, masks[0].shape)])
     if rng is not None:
         planes = np.roll(planes, int(rng.integers(planes.shape[-1])), axis=-1)
         if rng.random() < 0.5:
             planes = planes[..., ::-1]
     turned = torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32))[:, None]
-    strip, seen, target, ignored = turned.unbind(0)
-    levels, radius = torch.from_numpy(np.array(item["levels"])), torch.tensor(float(item["radius"]))
-    return {"strip": strip, "seen": seen, "target": target, "ignored": ignored, "levels": levels, "radius": radius}
+    strip, seen, target, ignored, everywhere = turned.unbind(0)
+    return {
+        "strip": strip,
+        "seen": seen,
+        "target": target,
+        "ignored": ignored,
+        "stretch": everywhere[:, :1],
+        "levels": torch.from_numpy(np.array(item["levels"])),
+        "radius": torch.tensor(float(item["radius"])),
+    }
 
 
 def choose_circle(picture: Picture, config: CircleConfig, rng: Rng) -> tuple[NDArray[np.float32], bool]:

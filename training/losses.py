@@ -1,4 +1,4 @@
-"""Losses on logits: weighted cross-entropy and batch Dice, leaving out what nobody can know."""
+"""Losses on logits: weighted cross-entropy and batch Dice, leaving out what nobody can know; stretches of limb."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 POSITIVE_WEIGHT = 10.0
 ENTROPY_SHARE = 5.0
+UNSEEN_LOGIT = -30.0
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, counted: Tensor) -> Tensor:
@@ -25,6 +26,22 @@ def segmentation_loss(logits: Tensor, target: Tensor, counted: Tensor) -> Tensor
     entropy = F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="none")
     mean_entropy = (entropy * counted).sum() / counted.sum().clamp(min=1)
     return ENTROPY_SHARE * mean_entropy + dice_loss(torch.sigmoid(logits), target, counted)
+
+
+def stretch_loss(logits: Tensor, stretch: Tensor, seen: Tensor) -> Tensor:
+    """Loss of columns in which a plume rises nobody knows how high: their most plume-like cell should be one.
+
+    Args:
+        logits, seen: (B, 1, A, T), seen 1 where observed.
+        stretch: (B, 1, 1, T), 1 where a plume is known to rise.
+
+    Returns:
+        mean cross-entropy of those columns; 0 without any.
+
+    """
+    asked = stretch * seen.amax(dim=2, keepdim=True)
+    highest = torch.where(seen > 0, logits, UNSEEN_LOGIT).amax(dim=2, keepdim=True)
+    return (F.softplus(-highest) * asked).sum() / asked.sum().clamp(min=1)
 
 
 def dice_loss(probability: Tensor, target: Tensor, counted: Tensor) -> Tensor:

@@ -30,10 +30,11 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 PIXELS_PER_BATCH = 4000
+SIMULATED_ONLY = "Trained on simulated frames and a few real ones without eruptions; no real eruption was labelled."
 LIMITS = (
     "Plumes are reported only at a trusted limb. One wholly on the disk, or lit beyond the terminator inside the "
     "disk's outline, is not.",
-    "Trained on simulated frames and on a few real ones without eruptions; no labelled real eruption was used.",
+    SIMULATED_ONLY,
     "Jogs of the limb between JunoCam framelets, and clusters of bad detector pixels, can pass for eruptions.",
     "Scores are calibrated on simulated frames.",
     "Without a limb a star cannot be told from a hot spot; there only what stands out from its fellows is reported.",
@@ -65,9 +66,9 @@ def export(run: Path, out: Path, progress: Progress = lambda done, total: None) 
         training=made
         | {
             "weights": sum(weight.numel() for weight in network.parameters()),
-            "config": config.model_dump(mode="json", exclude={"data": {"cache"}}),
+            "config": config.model_dump(mode="json", exclude={"data": {"cache", "labels"}}),
         },
-        limits=LIMITS,
+        limits=tuple(limit for limit in LIMITS if limit != SIMULATED_ONLY or not config.data.labels),
     )
 
     def judged(trial: Path) -> tuple[ModelCard, Judge]:

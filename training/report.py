@@ -213,6 +213,7 @@ class FrameRecord:
         pixels: by operating point and class; empty where no pixels were labelled.
         regions: of both operating points, and the ``candidate`` ones.
         limb_s, model_s, whole_s: seconds.
+        looked_for: the classes that were labelled; a frame counts for these only.
 
     """
 
@@ -233,6 +234,7 @@ class FrameRecord:
     limb_s: float
     model_s: float
     whole_s: float
+    looked_for: tuple[str, ...] = CLASSES
 
 
 @dataclass(frozen=True)

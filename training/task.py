@@ -13,7 +13,7 @@ from torch.optim.swa_utils import get_ema_avg_fn
 
 from models.network import IoNetwork
 from training.config import TrainConfig
-from training.losses import segmentation_loss
+from training.losses import segmentation_loss, stretch_loss
 
 Batch = dict[str, dict[str, Tensor] | None]
 KINDS = ("limb_plume", "disk_plume", "hotspot")
@@ -70,7 +70,8 @@ class IoTask(lightning.LightningModule):
         if (strips := batch.get("limb")) is not None:
             counted = strips["seen"] * (1 - strips["ignored"])
             logits = self.limb_logits(strips)
-            losses["limb"] = segmentation_loss(logits, strips["target"], counted)
+            rises = stretch_loss(logits, strips["stretch"], strips["seen"])
+            losses["limb"] = segmentation_loss(logits, strips["target"], counted) + rises
             self._count(0, logits, strips["target"], counted)
         if (crops := batch.get("disk")) is not None:
             counted = crops["valid"] * (1 - crops["ignored"])

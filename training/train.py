@@ -16,8 +16,10 @@ import yaml
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from detector.frame import sha256_of
 from training.config import TrainConfig, load_config
 from training.data import IoData
+from training.labels.splits import SEEN_DIGITS
 from training.simulate.source import source_digests
 from training.task import IoTask, moving_average
 
@@ -37,12 +39,17 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
     Returns:
         the best checkpoint.
 
+    Raises:
+        InputError: a setting or a dataset cannot be used, or something leaks between the datasets' splits.
+
     """
     settings = load_config(config, overrides)
     lightning.seed_everything(settings.seed, workers=True)
     torch.set_num_threads(settings.threads)
-    out.mkdir(parents=True, exist_ok=True)
     data = IoData(settings)
+    if data.labelled is not None:
+        log.info("labelled frames of %d datasets, in %s", len(data.labelled.datasets), data.labelled.folder)
+    out.mkdir(parents=True, exist_ok=True)
     log.info(
         "frames: %d for training, %d for validation, in %s", len(data.frames), len(data.validation), settings.data.cache
     )
@@ -78,12 +85,21 @@ def provenance(settings: TrainConfig, data: IoData) -> dict[str, Any]:
         if torch.cuda.is_available()
         else platform.processor() or platform.machine(),
         "frames": {"training": data.frames.digest, "validation": data.validation.digest, **source_digests()},
+        "labels": {} if data.labelled is None else data.labelled.facts(),
+        "seen_files": seen_files(data),
         "seeds": {
             "training": settings.data.seed,
             "validation": settings.data.validation_seed,
             "weights": settings.seed,
         },
     }
+
+
+def seen_files(data: IoData) -> list[str]:
+    """Beginning of the sha256 of every real file that is trained on: a model cannot be judged on these."""
+    labelled = [] if data.labelled is None else data.labelled.seen
+    real = {*labelled, *(sha256_of(path) for path in data.config.data.negatives)}
+    return sorted(digest[:SEEN_DIGITS] for digest in real)
 
 
 def commit(folder: Path) -> str:

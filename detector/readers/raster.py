@@ -121,8 +121,8 @@ def read_raster(path: Path, driver: str) -> Raster:
         InputError: as ``read``.
 
     """
-    _check_whole(path, driver)
-    with decoding(path, driver), _gdal(path), rasterio.open(path, driver=driver) as dataset:
+    check_whole(path, driver)
+    with decoding(path, driver), plain_gdal(path), rasterio.open(path, driver=driver) as dataset:
         check_size(path, dataset.height, dataset.width, dataset.count)
         if any(np.dtype(kind).kind not in "uif" for kind in dataset.dtypes):
             raise InputError(
@@ -132,7 +132,7 @@ def read_raster(path: Path, driver: str) -> Raster:
 
 
 @contextmanager
-def _gdal(path: Path) -> Iterator[None]:
+def plain_gdal(path: Path) -> Iterator[None]:
     """GDAL as a plain decoder: no files beside the one asked for, none written, its errors as ours."""
     settings = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GDAL_NUM_THREADS": "1"}
     try:
@@ -146,7 +146,7 @@ def _gdal(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_whole(path: Path, driver: str) -> None:
+def check_whole(path: Path, driver: str) -> None:
     """Refuse a truncated file of a kind whose missing part GDAL would fill in without a word.
 
     Raises:

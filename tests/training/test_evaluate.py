@@ -21,6 +21,7 @@ from detector.mask import Mask
 from detector.session import Model as OpenedModel
 from training.evaluate import _judge_limb, _spread, evaluate, evaluate_model, object_tally, score_class
 from training.labels import DatasetWriter, LabelledFrame, LimbInterval, Truth
+from training.labels.truth import UNSTATED, limb_strip
 from training.metrics import Tally
 
 SHAPE = (40, 48)
@@ -320,3 +321,71 @@ def test_intervals_draw_observations_not_frames(report):
     scores = score_class([report.frames[1]] * 50, "plume", "confident")
     assert scores.objects == Tally(0, 0, 50)
     assert scores.false_per_frame.high == pytest.approx(3.689 / 50, rel=1e-3)  # one observation: Poisson, not bootstrap
+
+
+def test_labels_along_the_limb_judge_what_rises_there_and_nothing_else(model, tmp_path):
+    """Four reports: a plume on the labelled stretch, one elsewhere on the limb, one on the disk, and a hot spot."""
+    limb = Limb(24.0, 24.0, 14.5, source="label")
+    there, elsewhere = blob(slice(11, 14), slice(12, 16)), blob(slice(22, 26), slice(39, 42))
+    disk, spot = blob(slice(26, 30), slice(20, 24)), blob(slice(10, 12), slice(28, 31))
+    image = frame_of((there, 90), (elsewhere, 90), (disk, 90), (spot, -90))
+    labelled = label(
+        "f1", limb=limb, limb_intervals=(LimbInterval("plume", 5.0, 5.9),), looked_for=("plume",), by_limb=True,
+        mask=Mask(np.zeros((2, *SHAPE), bool), limb_strip(limb, SHAPE)),
+    )  # fmt: skip
+    folder = write_story(tmp_path / "d", {"f1": (image, labelled)})
+    report = evaluate_model(Model.open(model), folder)
+    (record,) = report.frames
+    verdicts = {
+        (region.kind, round(region.x_px), round(region.y_px)): region.verdict
+        for region in record.regions
+        if region.point == "confident"
+    }
+    assert verdicts == {
+        ("plume", 14, 12): "true", ("plume", 40, 24): "false", ("plume", 22, 28): "unjudged",
+        ("hotspot", 29, 10): "unjudged",
+    }  # fmt: skip
+    assert object_tally(record, "plume", "confident") == Tally(1, 1, 0)
+    assert object_tally(record, "hotspot", "confident") == Tally()
+    assert record.pixels == {}
+    assert not record.empty
+    assert report.classes["plume"].points["confident"].frames == 1
+    assert report.classes["hotspot"].points["confident"].frames == 0  # no frame was searched for hot spots
+    pictures = {one.verdict: one for one in report.examples if one.kind == "plume"}
+    assert pictures["found"].truth.any()  # the stretch is drawn
+
+
+def test_a_limb_without_plume_shows_false_ones(model, tmp_path):
+    limb = Limb(24.0, 24.0, 14.5, source="label")
+    image = frame_of((blob(slice(11, 14), slice(12, 16)), 90))
+    quiet = label("f1", limb=limb, looked_for=("plume",), by_limb=True,
+                  mask=Mask(np.zeros((2, *SHAPE), bool), limb_strip(limb, SHAPE)))  # fmt: skip
+    record = evaluate_model(Model.open(model), write_story(tmp_path / "d", {"f1": (image, quiet)})).frames[0]
+    assert object_tally(record, "plume", "confident") == Tally(0, 1, 0)
+    assert not record.empty  # whether hot spots show, nobody said
+    assert record.pixels == {}
+
+
+def test_a_class_that_nobody_looked_for_is_not_judged(model, tmp_path):
+    image = frame_of((A, 90), (C, -95))
+    labelled = label("f1", Truth.cut("p", "plume", A), looked_for=("plume",))
+    record = evaluate_model(Model.open(model), write_story(tmp_path / "d", {"f1": (image, labelled)})).frames[0]
+    assert object_tally(record, "hotspot", "confident") == Tally()
+    assert set(record.pixels["confident"]) == {"plume"}
+    assert object_tally(record, "plume", "confident") == Tally(1, 0, 0)
+
+
+def test_labels_that_do_not_name_the_limb_do_not_call_it_invented():
+    found = Limb(1, 1, 9)
+    assert _judge_limb(found, label("f", limb=Limb.none(UNSTATED)))[0] == "found"
+    assert _judge_limb(Limb.none(""), label("f", limb=Limb.none(UNSTATED)))[0] == "none"
+
+
+def test_frames_that_the_model_was_trained_on_are_refused(model, story):
+    opened = Model.open(model)
+    digest = sha256_of(story / "frames" / "f3.fits")
+    opened.card = CARD.model_copy(update={"training": {"seen_files": [digest[:16]]}})
+    with pytest.raises(InputError, match=r"sign@1 was trained on 1 of these frames: f3"):
+        evaluate_model(opened, story)
+    opened.card = CARD.model_copy(update={"training": {"seen_files": ["0" * 16]}})
+    assert len(evaluate_model(opened, story).frames) == 5

@@ -23,13 +23,12 @@ from training.labels import (
     LabelledFrame,
     LimbInterval,
     Truth,
-    _decode,
-    _encode,
     check_dataset,
     read_dataset,
     sector,
     write_lock,
 )
+from training.labels.rle import decode, encode
 
 SHAPE = (24, 32)
 PLUME = np.zeros(SHAPE, bool)
@@ -88,8 +87,8 @@ def test_everything_comes_back(tmp_path):
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)))
 def test_rle_comes_back_to_the_pixel(mask):
-    code = json.loads(json.dumps(_encode(mask)))
-    np.testing.assert_array_equal(_decode(code), mask)
+    code = json.loads(json.dumps(encode(mask)))
+    np.testing.assert_array_equal(decode(code), mask)
 
 
 @given(st.floats(-180, 180, exclude_max=True))
@@ -188,7 +187,7 @@ def spoil_truth(folder: Path) -> None:
 def spoil_coco(folder: Path) -> None:
     coco = json.loads((folder / "labels.coco.json").read_text())
     coco["images"].append(coco["images"][0])
-    coco["annotations"][0]["segmentation"] = _encode(np.ones((3, 3), bool))
+    coco["annotations"][0]["segmentation"] = encode(np.ones((3, 3), bool))
     (folder / "labels.coco.json").write_text(json.dumps(coco))
     write_lock(folder, {})
 
