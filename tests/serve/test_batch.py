@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -176,14 +177,14 @@ def test_a_frame_is_written_before_the_next_is_looked_at(model_file: Path, tmp_p
     written: list[list[str]] = []
 
     class Watched(Detector):
-        def __call__(self, frame: Frame) -> Result:
+        def many(self, frames: Sequence[Frame], batch: int = 1) -> list[Result]:
             written.append(sorted(path.name for path in tmp_path.glob("out/*/*")))
-            return super().__call__(frame)
+            return super().many(frames, batch)
 
     fits.writeto(tmp_path / "a.fits", np.stack([io_image(0), io_image(1)]))
     settings = Settings(tmp_path / "out", model=model_file, quicklooks=False)
     worker = Worker(settings, Watched(Model.open(model_file, "cpu", 1)))
-    outcome = worker(Task(find_products([tmp_path])[0], Key("a", "", "")))
+    outcome = worker(Task(find_products([tmp_path])[0], "a", ""))
     assert written == [[], [f"{outcome.ids[0]}.fits"]]
     assert [name for name, _, _ in outcome.files] == [f"masks/{frame_id}.fits" for frame_id in outcome.ids]
 
