@@ -15,7 +15,8 @@ Stamp = tuple[str, int, int]
 def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file under another name beside its place and move it there: a reader never sees half of it.
 
-    The content may come in pieces. The folder is made when missing. Several processes may write the same path; the last one wins.
+    The content may come in pieces. The folder is made when missing. Several processes may write the same path; the last
+    one wins.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")

@@ -123,18 +123,19 @@ def run(
         InputError: the output folder holds the input, or another run is writing into it.
 
     """
-    listed = _listed(products, settings, shard)
-    detector = settings.open_detector() if terms is None or crew is None else None
-    terms = terms or Terms.of(_opened(detector))
-    with Journal(settings.out, fresh) as journal, _crew(crew, settings, workers, detector) as doing:
-        del detector
-        sweep_all(settings.out)
-        journal.begin(listed, terms.settings, adding)
-        shard.state(journal, settings)
-        began(journal.count())
-        work = _Work(settings, journal, watch, stopped, SETTLED[:2] if retry else SETTLED)
-        work.finish(doing, once=adding)
-        return replace(write_tables(journal, settings.out, terms.head), reused=work.reused)
+    with _listed(products, settings, shard) as listed:
+        detector = settings.open_detector() if terms is None or crew is None else None
+        terms = terms or Terms.of(_opened(detector))
+        with Journal(settings.out, fresh) as journal, _crew(crew, settings, workers, detector) as doing:
+            del detector
+            sweep_all(settings.out)
+            journal.begin(_read_back(listed), terms.settings, adding)
+            listed.close()
+            shard.state(journal, settings)
+            began(journal.count())
+            work = _Work(settings, journal, watch, stopped, SETTLED[:2] if retry else SETTLED)
+            work.finish(doing, once=adding)
+            return replace(write_tables(journal, settings.out, terms.head), reused=work.reused)
 
 
 def merge(
@@ -292,29 +293,29 @@ def _log(outcome: Outcome) -> None:
             log.warning("%s: %s", row.frame_id, row.reason)
 
 
-def _listed(products: Iterable[Product], settings: Settings, shard: Shard) -> Iterator[Product]:
-    """Return the products of a shard, less what earlier runs wrote; they wait in a file if they are many.
+def _listed(products: Iterable[Product], settings: Settings, shard: Shard) -> SpooledTemporaryFile[bytes]:
+    """Write the products of a shard, less what earlier runs wrote, into a file of their own.
 
-    All are looked at before the first is returned: nothing is written among the input.
+    So all have been looked at before the first is worked on: nothing is written among the input.
     """
     out = settings.out.resolve()
     own = {out / "masks", out / "quicklook"}
-    listed: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed when it is read
-    count = 0
+    listed: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the caller closes it
     for product in products:
         folder = None if product.problem else product.data.resolve().parent
         if folder == out:
+            listed.close()
             raise InputError(settings.out, "is a folder of input files: nothing is written there", "name another --out")
         if folder not in own and product in shard:
             pickle.dump(product, listed)
-            count += 1
+    return listed
+
+
+def _read_back(listed: SpooledTemporaryFile[bytes]) -> Iterator[Product]:
+    end = listed.tell()
     listed.seek(0)
-    return _read_back(listed, count)
-
-
-def _read_back(listed: SpooledTemporaryFile[bytes], count: int) -> Iterator[Product]:
-    with listed:
-        yield from (pickle.load(listed) for _ in range(count))
+    while listed.tell() < end:
+        yield pickle.load(listed)
 
 
 def _opened(detector: Detector | None) -> Detector:

@@ -357,6 +357,49 @@ def benchmark_limb(
         typer.echo(line)
 
 
+@benchmark.command("batch")
+def benchmark_batch(
+    products: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products.")] = 2000,
+    damaged: Annotated[float, typer.Option(metavar="X", min=0.0, max=1.0, help="Share that is damaged.")] = 0.05,
+    kills: Annotated[int, typer.Option(metavar="N", min=0, help="How often the run is killed.")] = 20,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of products, damage and kills.")] = 0,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Keep the files here.")
+    ] = None,
+) -> None:
+    """Kill a batch run again and again, let it go on, and compare what it leaves with an undisturbed run."""
+    _judge(_room("training.batch_trial").trial(products, damaged, kills, workers, seed, keep))
+
+
+@benchmark.command("throughput")
+def benchmark_throughput(
+    products: Annotated[int, typer.Option(metavar="N", min=10, help="Simulated products.")] = 130,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes, one thread each.")] = 2,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Everything is timed so often, in turns.")] = 3,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the products.")] = 0,
+) -> None:
+    """Time a whole batch beside the model alone and the limb search alone."""
+    _judge(_room("training.batch_trial").speed(products, workers, rounds, seed))
+
+
+@benchmark.command("watch")
+def benchmark_watch(
+    products: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products.")] = 500,
+    restarts: Annotated[int, typer.Option(metavar="N", min=0, help="How often the watch is ended.")] = 2,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the products and their pieces.")] = 0,
+) -> None:
+    """Let products arrive in pieces in a watched folder and count what comes of them."""
+    _judge(_room("training.batch_trial").watch_trial(products, restarts, workers, seed))
+
+
+def _judge(verdict: Any) -> None:
+    for line in verdict.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if verdict.passed else 1)
+
+
 @app.command()
 def train(
     config: Annotated[
