@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from detector.errors import InputError
-from detector.products import Product
+from detector.products import SIGNATURES, Product
 from detector.readers import vicar
 from detector.readers.pds3 import Label, image_layout, parse_label
 
@@ -94,8 +94,8 @@ def _stated_bytes(label: Label, data: Path) -> int:
 
 def _lack_of_data(data: Path) -> str:
     head = _head(data, 2880)
-    if not head:
-        return f"{data.name} is empty"
+    if any(mark.startswith(head) for mark in SIGNATURES):
+        return f"{data.name} breaks off" if head else f"{data.name} is empty"
     if head.startswith(b"SIMPLE  ="):
         return _lack_of_fits(data)
     if head.startswith(b"LBLSIZE"):
@@ -109,10 +109,12 @@ def _lack_of_fits(data: Path) -> str:
     from astropy.io import fits
 
     try:
-        with warnings.catch_warnings(), fits.open(data, memmap=False, lazy_load_hdus=False) as hdus:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            hdus = fits.open(data, memmap=False, lazy_load_hdus=False)
+        with hdus:
             last = hdus[-1].fileinfo()
-            return _short(data, int(last["datLoc"] + last["datSpan"] - 2880 + 1))
+            return _short(data, int(last["datLoc"] + last["datSpan"]))
     except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
         return f"{data.name} breaks off ({' '.join(str(error).split())[:80]})"
 

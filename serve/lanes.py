@@ -20,8 +20,8 @@ from typing import Any
 
 from detector.errors import DetectorError
 from serve.journal import Key, Outcome
-from serve.overlap import BEGUN, DONE, READY, work
-from serve.worker import Settings, Task, turned_away
+from serve.overlap import DONE, READY, work
+from serve.worker import Settings, Task, digest_of, turned_away
 
 AHEAD = 2
 """Products that a worker holds besides those that go through the model together."""
@@ -39,7 +39,6 @@ class _Lane:
     process: Any
     line: Connection
     flight: dict[str, Task] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
     ready: bool = False
     alone: bool = False
     heard: float = field(default_factory=time.monotonic)
@@ -159,12 +158,9 @@ class Lanes:
         for what, *told in lane.messages():
             if what == READY:
                 lane.ready = True
-            elif what == BEGUN:
-                lane.digests[told[0]] = told[1]
             elif what == DONE:
                 (outcome,) = told
                 del lane.flight[outcome.key.path]
-                lane.digests.pop(outcome.key.path, None)
                 yield outcome
         if lane.dead:
             yield from self._lost(lane, f"the process that worked on it died ({_cause(lane.process.exitcode)})")
@@ -178,8 +174,7 @@ class Lanes:
             self._alone.extend(lane.flight.values())
             return
         for path, task in lane.flight.items():
-            key = Key(path, lane.digests.get(path, ""), task.settings)
-            yield turned_away(key, "lost", reason)
+            yield turned_away(Key(path, digest_of(task.product), task.settings), "lost", reason)
 
     def _overdue_s(self, lane: _Lane) -> float:
         """Seconds until a lane has been silent for too long; while it starts it may be."""

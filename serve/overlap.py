@@ -16,8 +16,8 @@ from detector.detect import Result
 from detector.frame import Frame
 from serve.worker import Job, Settings, Task, Worker
 
-READY, BEGUN, STEP, DONE = "ready", "begun", "step", "done"
-"""What a worker tells: that it is ready; a task's path and digest; that it gets on; an outcome."""
+READY, STEP, DONE = "ready", "step", "done"
+"""What a worker tells: that it is ready; that it gets on; an outcome."""
 
 
 def work(line: Connection, settings: Settings) -> None:
@@ -67,7 +67,6 @@ class Overlap:
             self._room.acquire()
             self._tell(STEP)
             job = Job(task)
-            self._tell(BEGUN, task.path, job.key.sha256)
             self._worker.read(job)
             self._read.put(job)
         self._read.put(None)

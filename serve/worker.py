@@ -15,9 +15,7 @@ from detector.catalogue import Detection, FrameStatus
 from detector.detect import Detector, Result
 from detector.errors import InputError
 from detector.frame import Frame, sha256_of
-from detector.maskfile import mask_bytes
 from detector.products import Product
-from detector.quicklook import quicklook
 from detector.readers import read_frames
 from detector.session import Model
 from serve.atomic import Stamp, stamp_of, write_whole
@@ -186,11 +184,22 @@ class Worker:
 
     def _written(self, result: Result) -> list[Stamp]:
         """Write a frame's files and return their stamps."""
-        writers = {".fits": mask_bytes, ".png": quicklook}
         paths = self.settings.files_of(result.frame.id)
         for path in paths:
-            write_whole(path, writers[path.suffix](result))
+            write_whole(path, _drawn(result) if path.suffix == ".png" else _masks(result))
         return [stamp_of(path) for path in paths]
+
+
+def _masks(result: Result) -> bytes:
+    from detector.maskfile import mask_bytes  # astropy takes a while to import
+
+    return mask_bytes(result)
+
+
+def _drawn(result: Result) -> bytes:
+    from detector.quicklook import quicklook  # and so does matplotlib
+
+    return quicklook(result)
 
 
 def files_of(product: Product) -> list[Path]:

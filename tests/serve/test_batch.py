@@ -213,24 +213,6 @@ def test_a_failure_is_tried_again_and_a_rejection_is_not(frames: Path, model_fil
     assert batch(frames / "broken.fits", tmp_path, model_file).reused == 0
 
 
-def test_a_worker_that_dies_takes_only_its_product_along(
-    frames: Path, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\n"
-        "def watch(event, arguments):\n"
-        "    spawned = 'spawn_main' in ' '.join(sys.orig_argv)\n"
-        "    if event == 'open' and spawned and str(arguments[0]).endswith('/c.fits'):\n"
-        "        os._exit(9)\n"
-        "sys.addaudithook(watch)\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path) + os.pathsep + os.environ.get("PYTHONPATH", ""))
-    settings = Settings(tmp_path / "out", model=model_file, masks=False, quicklooks=False)
-    report = run(find_products([frames / "a.fits", frames / "c.fits"]), settings, workers=2)
-    assert [row.status for row in report.frames] == ["ok", "rejected"]
-    assert "died" in report.rejected[0].reason
-
-
 def test_nothing_is_written_among_the_input(frames: Path, model_file: Path) -> None:
     before = sorted(frames.rglob("*"))
     with pytest.raises(InputError, match="input files"):
