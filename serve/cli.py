@@ -367,9 +367,13 @@ def benchmark_batch(
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Keep the files here.")
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
 ) -> None:
     """Kill a batch run again and again, let it go on, and compare what it leaves with an undisturbed run."""
-    _judge(_room("training.batch_trial").trial(products, damaged, kills, workers, seed, keep))
+    _judge(_room("training.batch_trial").trial(products, damaged, kills, workers, seed, keep, model))
 
 
 @benchmark.command("throughput")

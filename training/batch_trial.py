@@ -46,7 +46,7 @@ ARRIVING_S = 0.005
 # -- products -------------------------------------------------------------------------------------------------------
 
 
-def make_products(folder: Path, count: int, damaged: float, seed: int, model: Path | None = None) -> dict[str, str]:
+def make_products(folder: Path, count: int, damaged: float, seed: int) -> dict[str, str]:
     """Write simulated products of all instruments, some of them damaged.
 
     Args:
@@ -236,14 +236,24 @@ class Verdict:
     passed: bool
 
 
-def trial(count: int, damaged: float, kills: int, workers: int, seed: int, keep: Path | None = None) -> Verdict:
+def trial(
+    count: int,
+    damaged: float,
+    kills: int,
+    workers: int,
+    seed: int,
+    keep: Path | None = None,
+    model: Path | None = None,
+) -> Verdict:
     """Run products undisturbed and with kills; compare statuses, bytes and memory."""
+    more = () if model is None else ("--model", str(model.absolute()))
     with _place(keep) as place:
         wrong = make_products(place / "frames", count, damaged, seed)
         whole = place / "whole"
-        usage = run_watched(detect(place / "frames", whole, workers), masks_in(whole))
+        usage = run_watched(detect(place / "frames", whole, workers, *more), masks_in(whole))
         statuses = odd_statuses(whole, wrong)
-        survived, orphans = run_killed(place / "frames", place / "killed", workers, kills, usage.seconds, seed)
+        again = detect(place / "frames", place / "killed", workers, *more)
+        survived, orphans = run_killed(again, kills, usage.seconds, seed)
         differing = differences(whole, place / "killed")
     quarter, full = usage.peak_mb(0.25), usage.peak_mb()
     tally = Counter(wrong.values())
@@ -274,11 +284,11 @@ def odd_statuses(out: Path, wrong: dict[str, str]) -> list[str]:
     return said
 
 
-def run_killed(frames: Path, out: Path, workers: int, kills: int, seconds: float, seed: int) -> tuple[int, int]:
+def run_killed(words: Sequence[str], kills: int, seconds: float, seed: int) -> tuple[int, int]:
     """Run with SIGKILL at random instants, then to the end; return kills that hit, and processes they left behind."""
     dice, hit, orphans = random.Random(seed), 0, 0
     for _ in range(kills):
-        process = _begin(detect(frames, out, workers))
+        process = _begin(words)
         end = time.monotonic() + dice.uniform(0.0, 1.6 * seconds / kills)
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.01)
@@ -288,7 +298,7 @@ def run_killed(frames: Path, out: Path, workers: int, kills: int, seconds: float
             process.wait()
             hit += 1
             orphans += _left(theirs)
-    run_watched(detect(frames, out, workers))
+    run_watched(words)
     return hit, orphans
 
 

@@ -20,6 +20,7 @@ def test_the_catalogue_is_that_of_a_local_run(
     ray = pytest.importorskip("ray", reason="the extra ray is not installed")
     pytest.importorskip("ray.data", reason="the extra ray is not installed")
     monkeypatch.chdir(tmp_path)  # the actors work elsewhere
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     here, there = (Settings(Path(name), model=model_file, threads=1) for name in ("local", "ray"))
     run(find_products([frames]), here)
     try:
