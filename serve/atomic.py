@@ -26,11 +26,11 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return a file's stamp, its time in nanoseconds; the size is -1 where there is no file."""
+    """Return a file's stamp, its time in nanoseconds; the size is -1 where none can be seen."""
     name = f"{path.parent.name}/{path.name}"
     try:
         known = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return name, -1, 0
     return name, known.st_size, known.st_mtime_ns
 

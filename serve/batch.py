@@ -196,14 +196,14 @@ class _Work:
     def finish(self, crew: Crew, once: bool) -> None:
         """Do what is missing; then once more those products whose frames turned out to share a name.
 
-        With ``once`` a product that is the same as another, byte for byte, is passed over.
+        With ``once`` a product that is the same as another, byte for byte, is passed over, and one that is gone.
         """
         self._take_over()
         if once:
-            self._pass_over_copies()
-        self._do(crew)
+            self._pass_over()
+        self._do(crew, self.watch)
         while not self.stopped() and self._renamed():
-            self._do(crew)
+            self._do(crew, lambda outcome, reused: None)
 
     def _take_over(self) -> None:
         with self.journal.transaction():
@@ -214,13 +214,15 @@ class _Work:
                     self.reused += 1
                     self.watch(known, True)
 
-    def _pass_over_copies(self) -> None:
+    def _pass_over(self) -> None:
         new: dict[str, str] = {}
         with self.journal.transaction():
             for listed in self.journal.undone():
                 digest = digest_of(listed.product)
                 other = self.journal.place_of(digest) or new.setdefault(digest, listed.path)
-                if digest and other != listed.path:
+                if not listed.product.data.exists():  # renamed while nobody watched
+                    self.journal.drop(listed.path)
+                elif digest and other != listed.path:
                     self.journal.drop(listed.path)
                     log.warning("%s: is the same as %s: not done again", listed.path, other)
 
@@ -246,29 +248,29 @@ class _Work:
         files = (path for name in names for path in self.settings.files_of(name))
         return known.state in self.kept and all(stamp_of(path) in known.files for path in files)
 
-    def _do(self, crew: Crew) -> None:
-        """Do what is undone, those that were lost again at the end, until nothing is left but what is to be stopped."""
+    def _do(self, crew: Crew, watch: Watcher) -> None:
+        """Do what is undone, those that were lost once more at the end, until nothing is left or it is to stop."""
         while self.journal.unsettled() and not self.stopped():
             for outcome in crew.outcomes(self._tasks(), self.stopped):
-                self._keep(outcome)
+                kept = self._keep(outcome)
+                if kept.state != "lost":
+                    _log(kept)
+                    watch(kept, False)
 
     def _tasks(self) -> Iterator[Task]:
         settings = self.journal.fact("settings")
         for listed in self.journal.undone():
             yield Task(listed.product, listed.path, settings, listed.suffix)
 
-    def _keep(self, outcome: Outcome) -> None:
+    def _keep(self, outcome: Outcome) -> Outcome:
+        """Write down an outcome; return it as it was written: what was lost too often is quarantined."""
         if outcome.state == "lost":
             before = self.journal.find(outcome.key)
             tries = before.tries + 1 if before is not None and before.state == "lost" else 1
             outcome = replace(outcome, tries=tries)
-            if tries < TRIES:
-                self.journal.keep(outcome, settled=False)
-                return
-            outcome = _quarantined(outcome)
-        self.journal.keep(outcome)
-        _log(outcome)
-        self.watch(outcome, False)
+            outcome = outcome if tries < TRIES else _quarantined(outcome)
+        self.journal.keep(outcome, settled=outcome.state != "lost")
+        return outcome
 
     def _renamed(self) -> bool:
         """Have those done again whose frames' names are not what they must be; False where there are none."""

@@ -393,9 +393,13 @@ def benchmark_watch(
     restarts: Annotated[int, typer.Option(metavar="N", min=0, help="How often the watch is ended.")] = 2,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the products and their pieces.")] = 0,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
 ) -> None:
     """Let products arrive in pieces in a watched folder and count what comes of them."""
-    _judge(_room("training.batch_trial").watch_trial(products, restarts, workers, seed))
+    _judge(_room("training.batch_trial").watch_trial(products, restarts, workers, seed, model=model))
 
 
 def _judge(verdict: Any) -> None:

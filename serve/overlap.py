@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from queue import Empty, Queue
@@ -15,6 +16,8 @@ from typing import Any
 from detector.detect import Result
 from detector.frame import Frame
 from serve.worker import Job, Settings, Task, Worker
+
+log = logging.getLogger(__name__)
 
 READY, STEP, DONE = "ready", "step", "done"
 """What a worker tells: that it is ready; that it gets on; an outcome."""
@@ -51,7 +54,7 @@ class Overlap:
 
     def run(self) -> None:
         """Go on until the line is closed and all is done."""
-        steps = [threading.Thread(target=step, daemon=True) for step in (self._reading, self._writing)]
+        steps = [threading.Thread(target=_or_end, args=(step,), daemon=True) for step in (self._reading, self._writing)]
         for step in steps:
             step.start()
         self._looking()
@@ -109,6 +112,15 @@ class Overlap:
             if (last or job.failed) and job is not told:
                 self._tell(DONE, job.outcome())
                 told = job
+
+
+def _or_end(step: Callable[[], None]) -> None:
+    """Do a step; what it cannot cope with ends the process, so that the parent learns of it."""
+    try:
+        step()
+    except BaseException:
+        log.exception("a worker process ends")
+        os._exit(1)
 
 
 def _tasks(line: Connection) -> Iterator[Task]:

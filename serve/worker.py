@@ -204,7 +204,8 @@ def _drawn(result: Result) -> bytes:
 
 def files_of(product: Product) -> list[Path]:
     """Return the files of a product: its data, and its label where that is another file."""
-    return [product.data] if product.label in (None, product.data) else [product.data, product.label]  # type: ignore[list-item]
+    beside = product.label is not None and product.label != product.data
+    return [product.data, *([product.label] if beside and product.label else [])]
 
 
 def digest_of(product: Product) -> str:

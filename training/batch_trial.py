@@ -199,9 +199,9 @@ def run_watched(words: Sequence[str], done: Callable[[], int] = lambda: 0) -> Us
     return usage
 
 
-def _begin(words: Sequence[str]) -> subprocess.Popen[bytes]:
+def _begin(words: Sequence[str], stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     here = Path(__file__).resolve().parents[1]
-    return subprocess.Popen(list(words), cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(list(words), cwd=here, stdout=subprocess.DEVNULL, stderr=stderr)
 
 
 def children(pid: int) -> list[int]:
@@ -421,7 +421,9 @@ def _step(model: Model, frame: Frame, limb: Limb | None) -> None:
 # -- arriving in pieces ---------------------------------------------------------------------------------------------
 
 
-def watch_trial(count: int, restarts: int, workers: int, seed: int, keep: Path | None = None) -> Verdict:
+def watch_trial(
+    count: int, restarts: int, workers: int, seed: int, keep: Path | None = None, model: Path | None = None
+) -> Verdict:
     """Let products arrive in pieces while a watch runs, end and begin it anew, and count what is in the catalogue."""
     with _place(keep) as place:
         make_products(place / "source", count, 0.0, seed)
@@ -429,11 +431,13 @@ def watch_trial(count: int, restarts: int, workers: int, seed: int, keep: Path |
         (place / "inbox").mkdir()
         words = ["watch", place / "inbox", "--out", place / "out", "--workers", workers, "--settle-s", "1"]
         words += ["--label-wait-s", "20", "--no-quicklook", "--no-masks"]
+        words += [] if model is None else ["--model", model.absolute()]
         arriving = threading.Thread(target=_arrive, args=(products, place / "inbox", seed))
         arriving.start()
         codes, done = [], 0
         for turn in range(restarts + 1):
-            process = _begin([*COMMAND, *map(str, words)])
+            process = _begin([*COMMAND, *map(str, words)], subprocess.PIPE)
+            _until_said(process, b"watching")
             goal = count * (turn + 1) // (restarts + 1)
             done = _until(place / "out", goal if turn < restarts else count, process)
             process.send_signal(signal.SIGTERM if turn % 2 else signal.SIGINT)
@@ -442,18 +446,24 @@ def watch_trial(count: int, restarts: int, workers: int, seed: int, keep: Path |
         expected = {product.data.stem for product in products}
         with (place / "out" / "frames.csv").open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-    stems = Counter({row["path"]: 0 for row in rows})
-    stems.update(row["path"] for row in rows if row["frame_id"] == row["frame_id"])
-    names = Counter(Path(path).stem for path in stems)
-    ids = Counter(row["frame_id"] for row in rows)
+    names = Counter(Path(path).stem for path in {row["path"] for row in rows})
+    ids = Counter(row["frame_id"] for row in rows if row["frame_id"])
     missing = expected - set(names)
-    twice = [name for name, times in names.items() if times > 1] + [i for i, times in ids.items() if times > 1]
+    twice = [name for seen in (names, ids) for name, times in seen.items() if times > 1]
     rejected = [row["path"] for row in rows if row["status"] == "rejected"]
     lines = (
         f"{count} products in pieces, renamed, in sub-folders; ended and begun anew {restarts} times (codes {codes})",
-        f"in the catalogue: {done}; missing {len(missing)}, twice {len(twice)}, rejected {len(rejected)}",
+        f"in the tables: {done}; missing {len(missing)}, twice {len(twice)}, rejected {len(rejected)}",
     )
     return Verdict(lines, not (missing or twice or rejected or any(codes)))
+
+
+def _until_said(process: subprocess.Popen[bytes], word: bytes) -> None:
+    """Wait until a process says a word, or ends; what it says later is heard by nobody, but does not hold it up."""
+    assert process.stderr is not None
+    while (line := process.stderr.readline()) and word not in line:
+        pass
+    threading.Thread(target=process.stderr.read, daemon=True).start()
 
 
 def _until(out: Path, goal: int, process: subprocess.Popen[bytes], patience_s: float = 3600.0) -> int:
