@@ -5,7 +5,7 @@ A JPEG's chroma is coarse, and its blocks beside the limb differ from plane to p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,16 +14,14 @@ from detector.detect import Result
 from detector.frame import Frame
 from detector.regions import Region
 
+PLANES = ("LUMINANCE", "RED", "GREEN", "BLUE")
 WEAK_SCORE = 0.8
 """A find below this score needs a second plane."""
 
 
-def look_at(detector: Callable[[Frame], Result], frames: Sequence[Frame]) -> Iterator[Result]:
-    """Run the detector on the frames of one product, in their order; planes of a picture are compared first."""
-    if sum(_is_plane(frame) for frame in frames) < 2:
-        yield from map(detector, frames)
-    else:
-        yield from agreed([detector(frame) for frame in frames])
+def is_plane(frame: Frame) -> bool:
+    """Whether a frame is a plane of a colour picture of no known camera."""
+    return frame.instrument == "unknown" and frame.filter in PLANES
 
 
 def agreed(results: Sequence[Result]) -> tuple[Result, ...]:
@@ -36,14 +34,10 @@ def agreed(results: Sequence[Result]) -> tuple[Result, ...]:
         results: of all frames of a product, in their order.
 
     """
-    planes = [result for result in results if _is_plane(result.frame)]
+    planes = [result for result in results if is_plane(result.frame)]
     if len(planes) < 2:
         return tuple(results)
-    return tuple(_supported(result, planes) if _is_plane(result.frame) else result for result in results)
-
-
-def _is_plane(frame: Frame) -> bool:
-    return frame.instrument == "unknown"
+    return tuple(_supported(result, planes) if is_plane(result.frame) else result for result in results)
 
 
 def _supported(result: Result, planes: Sequence[Result]) -> Result:

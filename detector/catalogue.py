@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from textwrap import indent
 from typing import Any
 
 from detector.card import Threshold
@@ -155,15 +156,27 @@ class Catalogue:
 
     def to_geojson(self) -> str:
         """Return a FeatureCollection: a point where the place on Io is known, else ``geometry: null``."""
+        return "".join(replace(self, rows=()).geojson_lines(self.rows))
+
+    def geojson_lines(self, rows: Iterable[Detection]) -> Iterator[str]:
+        """Yield that text for other rows piece by piece, so that it need never be whole in memory."""
         document = {
             "type": "FeatureCollection",
             "crs": {"type": "name", "properties": {"name": GEOJSON_CRS}},
             "model": self.model,
             "operating_point": self.operating_point,
             "thresholds": {kind: limit.model_dump() for kind, limit in sorted(self.thresholds.items())},
-            "features": [_feature(row) for row in self.rows],
         }
-        return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        yield _json(document).removesuffix("\n}") + ',\n "features": ['
+        between = ""
+        for row in rows:
+            yield between + "\n" + indent(_json(_feature(row)), "  ")
+            between = ","
+        yield ("\n ]" if between else "]") + "\n}\n"
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
 
 
 def _feature(row: Detection) -> dict[str, Any]:

@@ -13,7 +13,7 @@ ratio.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -30,6 +30,9 @@ KM_PER_DEG = 31.79
 SLACK_KM = 5.0
 """Places agree within this whatever their errors: extended spots are brightest at different places in two bands."""
 
+Spot = tuple[str, float, int]
+"""Instrument, time in seconds, and the number of a catalogue's row."""
+
 
 def with_temperatures(rows: Sequence[Detection]) -> tuple[Detection, ...]:
     """Return the rows, in their order, with colour temperature and area where a spot was measured in two bands.
@@ -37,7 +40,7 @@ def with_temperatures(rows: Sequence[Detection]) -> tuple[Detection, ...]:
     Of several partners the nearest place is taken, then the first. A row without a partner stays as it is.
     """
     found = list(rows)
-    ready = [n for n, row in enumerate(rows) if _usable(row)]
+    ready = [n for n, row in enumerate(rows) if is_usable(row)]
     pairs = sorted(_pairs(rows, ready))
     taken: set[int] = set()
     for _, first, second in pairs:
@@ -47,7 +50,27 @@ def with_temperatures(rows: Sequence[Detection]) -> tuple[Detection, ...]:
     return tuple(found)
 
 
-def _usable(row: Detection) -> bool:
+def moments(spots: Iterable[Spot]) -> Iterator[list[Spot]]:
+    """Group spots that may be pairs, so that a catalogue of any length can be worked through a group at a time.
+
+    Between the groups there are no pairs, so the temperatures of all are those of each group by itself.
+
+    Args:
+        spots: (instrument, seconds, row) of usable rows, in the order of instrument and time.
+
+    """
+    group: list[Spot] = []
+    for spot in spots:
+        if group and (spot[0] != group[-1][0] or spot[1] - group[-1][1] > PAIR_S):
+            yield group
+            group = []
+        group.append(spot)
+    if group:
+        yield group
+
+
+def is_usable(row: Detection) -> bool:
+    """Whether a row may have a partner: a hot spot with power, place and band."""
     return (
         row.kind == "hotspot"
         and row.spectral_power_gw_um > 0
@@ -59,7 +82,7 @@ def _usable(row: Detection) -> bool:
 
 def _pairs(rows: Sequence[Detection], ready: Sequence[int]) -> Iterator[tuple[float, int, int]]:
     """Distances in km and row numbers of what may be the same spot; rows of unknown time never are."""
-    timed = sorted((time, n) for n in ready if (time := _seconds(rows[n])) is not None)
+    timed = sorted((time, n) for n in ready if (time := seconds_of(rows[n])) is not None)
     for place, (start, n) in enumerate(timed):
         for time, m in timed[place + 1 :]:
             if time - start > PAIR_S:
@@ -74,7 +97,7 @@ def _pairs(rows: Sequence[Detection], ready: Sequence[int]) -> Iterator[tuple[fl
                 yield apart, first, second
 
 
-def _seconds(row: Detection) -> float | None:
+def seconds_of(row: Detection) -> float | None:
     """The row's time as a number; None where it has none."""
     try:
         return datetime.fromisoformat(row.start_time_utc.rstrip("Z")).replace(tzinfo=UTC).timestamp()

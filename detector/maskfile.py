@@ -27,19 +27,24 @@ from detector.detect import Result
 
 PROBABILITY_STEP = 1e-4
 """Probabilities are rounded to this step before they are compressed."""
+TILE_ROWS = 64
+"""Rows that are compressed together. The usual tile of one row costs three times the time and a seventh more bytes."""
 
 Card = tuple[str, str | float | int | bool, str]
 
 
 def mask_bytes(result: Result) -> bytes:
     """Return the FITS file of one frame's result."""
+    rows, columns = result.frame.shape
+    tile = (min(TILE_ROWS, rows), columns)
     hdus = fits.HDUList([
         fits.PrimaryHDU(header=_header(result)),
         # a negative level is an absolute step; no dithering, which would draw random numbers
-        fits.CompImageHDU(result.scores, name="PROBABILITY", compression_type="RICE_1",
+        fits.CompImageHDU(result.scores, name="PROBABILITY", compression_type="RICE_1", tile_shape=(1, *tile),
                           quantize_level=-PROBABILITY_STEP, quantize_method=-1),
-        fits.CompImageHDU(result.labels, name="REGIONS", compression_type="RICE_1"),
-        fits.CompImageHDU(result.frame.valid.astype(np.uint8), name="VALID", compression_type="RICE_1"),
+        fits.CompImageHDU(result.labels, name="REGIONS", compression_type="RICE_1", tile_shape=(1, *tile)),
+        fits.CompImageHDU(result.frame.valid.astype(np.uint8), name="VALID", compression_type="RICE_1",
+                          tile_shape=tile),
     ])
     stream = io.BytesIO()
     hdus.writeto(stream, output_verify="exception")

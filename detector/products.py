@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -83,13 +84,22 @@ def find_products(paths: Sequence[Path]) -> list[Product]:
 
 def look_for(paths: Sequence[Path]) -> list[Product]:
     """Find the products as ``find_products`` does; a path that gives none stands among them with its ``problem``."""
-    folders = _Folders()
     found: dict[Path, Product] = {}
-    for path in paths:
-        here = [product for product in map(folders.product_of, _files(path)) if product is not None]
-        for product in here or [Product(None, path, _problem(path))]:
-            found.setdefault(product.data.absolute(), product)
+    for product in come_upon(paths):
+        found.setdefault(product.data.absolute(), product)
     return sorted(found.values(), key=lambda product: product.data.as_posix())
+
+
+def come_upon(paths: Iterable[Path]) -> Iterator[Product]:
+    """Yield what ``look_for`` gives as it is come upon, however many there are: in no order, some more than once."""
+    folders = _Folders()
+    for path in paths:
+        last = None
+        for product in map(folders.product_of, _files(path)):
+            if product is not None and product != last:
+                yield (last := product)
+        if last is None:
+            yield Product(None, path, _problem(path))
 
 
 def product_of(path: Path) -> Product:
@@ -128,10 +138,10 @@ def _is_written(folder: Path) -> bool:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file():
-            yield path
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files = (Path(here, name) for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in files if path.is_file())
 
 
 class _Folders:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,13 +84,7 @@ class Model:
             (2, H, W) float32 in 0..1 in the order of ``CLASSES``; NaN where the frame is not valid or nobody looked.
 
         """
-        levels = measure_levels(frame.image, frame.valid).as_array()
-        scores = np.full((len(CLASSES), *frame.shape), np.nan, np.float32)
-        for window in windows(frame.shape, limb):
-            scores[(slice(None), *window.inner)] = self._look(frame, limb, levels, window)
-        if not limb.trusted:
-            scores[CLASSES.index("plume")] = np.nan
-        scores[:, ~frame.valid] = np.nan
+        (scores,) = self.scores_of([(frame, limb)])
         return scores
 
     def regions(
@@ -105,20 +100,65 @@ class Model:
         """
         return likely(self.judge(frame, limb, scores, find_regions(scores, thresholds, limb)), thresholds)
 
-    def _look(self, frame: Frame, limb: Limb, levels: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
-        circle = limb.as_array()
-        if limb.trusted:
-            circle[:2] -= (window.x0, window.y0)
-        outputs = self._session.run(
-            [OUTPUT],
-            {
-                "frame": frame.image[window.outer][None, None],
-                "valid": frame.valid[window.outer][None, None].astype(np.float32),
-                "limb": circle[None],
-                "levels": levels[None],
-            },
-        )
-        return outputs[0][0][(slice(None), *window.inner_in_outer)]
+    def scores_of(self, sights: Sequence[tuple[Frame, Limb]], batch: int = 1) -> list[NDArray[np.float32]]:
+        """Give what ``scores`` gives, for several frames; up to ``batch`` windows of one size go through together.
+
+        A batch of one always gives the same bits. In larger ones the last bits may depend on what else is in the batch.
+        """
+        found = [np.full((len(CLASSES), *frame.shape), np.nan, np.float32) for frame, _ in sights]
+        for looks in _equal_sized(sights, batch if self.batches else 1):
+            for look, answer in zip(looks, self._answers(looks), strict=True):
+                counted = answer[(slice(None), *look.window.inner_in_outer)]
+                found[look.number][(slice(None), *look.window.inner)] = counted
+        for scores, (frame, limb) in zip(found, sights, strict=True):
+            if not limb.trusted:
+                scores[CLASSES.index("plume")] = np.nan
+            scores[:, ~frame.valid] = np.nan
+        return found
+
+    @property
+    def batches(self) -> bool:
+        """Whether the graph takes more than one window at a time."""
+        return not isinstance(self._session.get_inputs()[0].shape[0], int)
+
+    def _answers(self, looks: Sequence[_Look]) -> NDArray[np.float32]:
+        """(n, 2, h, w) probabilities of windows of one size."""
+        inputs = (np.stack(arrays) for arrays in zip(*(look.arrays() for look in looks), strict=True))
+        (answers,) = self._session.run([OUTPUT], dict(zip(INPUTS, inputs, strict=True)))
+        return answers
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One window of one frame; ``number`` is the frame's among its fellows."""
+
+    number: int
+    frame: Frame
+    limb: Limb
+    levels: NDArray[np.float32]
+    window: Window
+
+    def arrays(self) -> tuple[NDArray[np.float32], ...]:
+        """Give the model's inputs in the order of INPUTS, without the batch's axis."""
+        circle = self.limb.as_array()
+        if self.limb.trusted:
+            circle[:2] -= (self.window.x0, self.window.y0)
+        image, valid = self.frame.image[self.window.outer], self.frame.valid[self.window.outer]
+        return image[None], valid[None].astype(np.float32), circle, self.levels
+
+
+def _equal_sized(sights: Sequence[tuple[Frame, Limb]], batch: int) -> Iterator[list[_Look]]:
+    """Windows of one size together, ``batch`` at most, each as soon as it is full."""
+    waiting: dict[tuple[int, int], list[_Look]] = {}
+    for number, (frame, limb) in enumerate(sights):
+        levels = measure_levels(frame.image, frame.valid).as_array()
+        for window in windows(frame.shape, limb):
+            size = window.y1 - window.y0, window.x1 - window.x0
+            looks = waiting.setdefault(size, [])
+            looks.append(_Look(number, frame, limb, levels, window))
+            if len(looks) == batch:
+                yield waiting.pop(size)
+    yield from waiting.values()
 
 
 def _checked_digest(path: Path) -> str:

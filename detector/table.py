@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, field, fields
+from pathlib import Path
 from typing import Any
 
 
@@ -37,10 +38,27 @@ def cells(row: Any) -> list[str]:
 
 def to_csv(kind: type, rows: Iterable[Any]) -> str:
     """Return a table as RFC 4180 text: comma, double quotes where needed, CRLF, a header line even without rows."""
+    return "".join(csv_lines(kind, rows))
+
+
+def csv_lines(kind: type, rows: Iterable[Any]) -> Iterator[str]:
+    """Yield the lines of such a table one by one, so that it need never be whole in memory."""
+    yield _csv_line(header(kind))
+    yield from (_csv_line(cells(row)) for row in rows)
+
+
+def read_csv(kind: type, path: Path) -> Iterator[Any]:
+    """Yield the rows of a table that :func:`csv_lines` wrote."""
+    casts: Mapping[Any, Any] = {"int": int, "float": float}
+    columns = [(column.name, casts.get(column.type, str)) for column in fields(kind)]
+    with path.open(encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream):
+            yield kind(**{name: cast(line[name]) for name, cast in columns if line[name]})
+
+
+def _csv_line(texts: list[str]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(header(kind))
-    writer.writerows(cells(row) for row in rows)
+    csv.writer(text, lineterminator="\r\n").writerow(texts)
     return text.getvalue()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,8 +25,12 @@ from serve.fetch_commands import fetch
 from serve.options import options_of
 from serve.rooms import room as _room
 
+if TYPE_CHECKING:
+    from detector.products import Product
+    from serve.worker import Settings
+
 USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
-GOING_ON = ("detect", "fetch", "train")
+GOING_ON = ("detect", "fetch", "merge", "train", "watch")
 """Commands that take up an interrupted run."""
 
 app = typer.Typer(
@@ -58,14 +62,17 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-@dataclass(frozen=True)
-class DetectOptions:
-    """What ``io-detector detect`` can be told."""
+class Engine(StrEnum):
+    """Who does the work of a batch."""
 
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH", show_default=False, help="Frames, PDS labels, folders or quoted globs."),
-    ]
+    local = "local"
+    ray = "ray"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What every command that fills an output folder can be told."""
+
     out: Annotated[
         Path,
         typer.Option(
@@ -94,41 +101,154 @@ class DetectOptions:
             help="SPICE kernels, for exact places and heights; IO_DETECTOR_KERNELS of the environment unless given.",
         ),
     ] = None
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False
-    as_json: Annotated[bool, typer.Option("--json", help="Put the result on stdout as one JSON document.")] = False
     no_quicklook: Annotated[bool, typer.Option("--no-quicklook", help="Draw no pictures.")] = False
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Write no mask files.")] = False
+    batch: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Frames of one size that a GPU is given together.")
+    ] = 1
+    timeout_s: Annotated[
+        float,
+        typer.Option(metavar="S", min=0.0, help="A frame that takes longer is given up; 0 waits for ever."),
+    ] = 600.0
+
+    def settings(self) -> Settings:
+        """Give what a worker must know."""
+        from serve.worker import Settings
+
+        return Settings(
+            self.out,
+            self.operating_point.value,
+            self.model,
+            self.device.value,
+            masks=not self.no_masks,
+            quicklooks=not self.no_quicklook,
+            kernels=self.kernels,
+            batch=self.batch,
+            timeout_s=self.timeout_s or None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions(RunOptions):
+    """What ``io-detector detect`` can be told."""
+
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", show_default=False, help="Frames, PDS labels, folders or quoted globs."),
+    ]
+    engine: Annotated[
+        Engine, typer.Option(help="ray shares the work among the machines of a Ray cluster; it needs the extra ray.")
+    ] = Engine.local
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Do only this part of the products; `merge` joins the parts.")
+    ] = "1/1"
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what was quarantined.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Put the result on stdout as one JSON document.")] = False
 
 
 @app.command()
 @options_of(DetectOptions)
 def detect(options: DetectOptions) -> None:
     """Find plumes and hot spots in frames and leave a catalogue, masks and pictures in a folder."""
-    from detector.products import look_for
-    from serve import batch
-    from serve.show import Progress, print_document, print_summary
-    from serve.worker import Settings
+    from itertools import chain
 
-    products = look_for(options.paths)
-    if all(product.problem for product in products):
-        reasons = "; ".join(f"{product.data}: {product.problem}" for product in products)
-        raise typer.Exit(_complain(NOTHING_MATCHED, f"no frame found: {reasons}"))
-    settings = Settings(
-        options.out,
-        options.operating_point.value,
-        options.model,
-        options.device.value,
-        masks=not options.no_masks,
-        quicklooks=not options.no_quicklook,
-        kernels=options.kernels,
-    )
-    with Progress(_stderr(), len(products)) as progress:
-        report = batch.run(products, settings, options.workers, options.fresh, progress.saw)
+    from detector.products import come_upon
+    from serve import batch
+    from serve.shards import Shard
+    from serve.show import Progress, print_document, print_summary
+
+    shard, settings = Shard.parse(options.shard), options.settings()
+    products = come_upon(options.paths)
+    begun: list[Product] = []
+    while not begun or begun[-1].problem:  # nothing is opened or written before there is something to do
+        product = next(products, None)
+        if product is None:
+            reasons = "; ".join(f"{product.data}: {product.problem}" for product in begun)
+            raise typer.Exit(_complain(NOTHING_MATCHED, f"no frame found: {reasons}"))
+        begun.append(product)
+    with Progress(_stderr()) as progress:
+        report = batch.run(
+            chain(begun, products),
+            settings,
+            options.workers,
+            options.fresh,
+            progress.saw,
+            began=progress.began,
+            crew=_ray_crew(settings, options.workers) if options.engine is Engine.ray else None,
+            shard=shard,
+            retry=options.retry,
+        )
     if options.as_json:
         print_document(report, options.out)
     else:
         print_summary(report, options.out)
-    raise typer.Exit(SOME_FAILED if report.rejected else 0)
+    raise typer.Exit(SOME_FAILED if report.counts["rejected"] else 0)
+
+
+def _ray_crew(settings: Settings, workers: int) -> Any:
+    from serve.cluster import Cluster
+
+    return Cluster(settings, workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeOptions(RunOptions):
+    """What ``io-detector merge`` can be told."""
+
+    shards: Annotated[
+        list[Path],
+        typer.Argument(metavar="SHARD...", exists=True, file_okay=False, show_default=False, help="Their folders."),
+    ]
+
+
+@app.command()
+@options_of(MergeOptions)
+def merge(options: MergeOptions) -> None:
+    """Join the folders of all shards of a run: the bytes are those of one run over all products."""
+    from serve import batch
+    from serve.show import Progress, print_summary
+
+    with Progress(_stderr()) as progress:
+        report = batch.merge(options.shards, options.settings(), options.workers, progress.saw)
+    print_summary(report, options.out)
+    raise typer.Exit(SOME_FAILED if report.counts["rejected"] else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions(RunOptions):
+    """What ``io-detector watch`` can be told."""
+
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", exists=True, file_okay=False, show_default=False, help="Where products arrive."),
+    ]
+    settle_s: Annotated[
+        float, typer.Option(metavar="S", min=0.0, help="A file that has not changed for so long may be whole.")
+    ] = 5.0
+    label_wait_s: Annotated[
+        float, typer.Option(metavar="S", min=0.0, help="An image that can be read without a label waits for one.")
+    ] = 60.0
+    patience_s: Annotated[
+        float, typer.Option(metavar="S", min=0.0, help="A product that is still not whole after so long is reported.")
+    ] = 600.0
+    poll: Annotated[
+        bool, typer.Option("--poll", help="Look again and again: for network folders that tell of no changes.")
+    ] = False
+
+
+@app.command()
+@options_of(WatchOptions)
+def watch(options: WatchOptions) -> None:
+    """Wait for products in a folder and detect what is in them, until told to end (Ctrl-C, SIGTERM)."""
+    from serve import watch as watching
+
+    pace = watching.Pace(options.settle_s, options.label_wait_s, options.patience_s)
+    if logging.getLogger().level <= logging.WARNING:  # not --quiet
+        logging.getLogger("serve.watch").setLevel(logging.INFO)
+    with watching.ended_by_signals() as ended:
+        done = watching.watch(options.folder, options.settings(), pace, ended, options.workers, options.poll)
+    typer.echo(f"{done} products in {options.out}")
 
 
 @app.command()
@@ -243,6 +363,57 @@ def benchmark_measure(
         cases = trial.run(count, seed, measurer, bar.at)
     for line in trial.summary(cases):
         typer.echo(line)
+
+
+@benchmark.command("batch")
+def benchmark_batch(
+    products: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products.")] = 2000,
+    damaged: Annotated[float, typer.Option(metavar="X", min=0.0, max=1.0, help="Share that is damaged.")] = 0.05,
+    kills: Annotated[int, typer.Option(metavar="N", min=0, help="How often the run is killed.")] = 20,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of products, damage and kills.")] = 0,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Keep the files here.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
+) -> None:
+    """Kill a batch run again and again, let it go on, and compare what it leaves with an undisturbed run."""
+    _judge(_room("training.batch_trial").trial(products, damaged, kills, workers, seed, keep, model))
+
+
+@benchmark.command("throughput")
+def benchmark_throughput(
+    products: Annotated[int, typer.Option(metavar="N", min=10, help="Simulated products.")] = 130,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes, one thread each.")] = 2,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Everything is timed so often, in turns.")] = 3,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the products.")] = 0,
+) -> None:
+    """Time a whole batch beside the model alone and the limb search alone."""
+    _judge(_room("training.batch_trial").speed(products, workers, rounds, seed))
+
+
+@benchmark.command("watch")
+def benchmark_watch(
+    products: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products.")] = 500,
+    restarts: Annotated[int, typer.Option(metavar="N", min=0, help="How often the watch is ended.")] = 2,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the products and their pieces.")] = 0,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
+) -> None:
+    """Let products arrive in pieces in a watched folder and count what comes of them."""
+    _judge(_room("training.batch_trial").watch_trial(products, restarts, workers, seed, model=model))
+
+
+def _judge(verdict: Any) -> None:
+    for line in verdict.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if verdict.passed else 1)
 
 
 @app.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detector.table import values
+from detector.catalogue import Detection, FrameStatus
+from detector.table import read_csv, values
 from serve.batch import Report
 from serve.journal import Outcome
+from serve.tables import CATALOGUE, FRAMES
+
+LINE_S = 30.0
+"""Where there is no terminal, a line says how far a batch is, so often at most."""
 
 
 class Bar:
     """A progress bar on a terminal, nothing elsewhere; a context manager."""
 
-    def __init__(self, console: Console, what: str, total: int | None = None) -> None:
+    def __init__(self, console: Console, what: str, total: int | None = None, *more: bars.ProgressColumn) -> None:
         columns = (
             bars.TextColumn("{task.description}"),
             bars.BarColumn(),
             bars.MofNCompleteColumn(),
+            *more,
             bars.TimeRemainingColumn(),
         )
         self._bar = bars.Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
@@ -43,15 +51,43 @@ class Bar:
 
 
 class Progress(Bar):
-    """The progress of a batch run: a bar on a terminal, and a line for every product that was turned away."""
+    """The progress of a batch run, and a line for every product that was turned away.
 
-    def __init__(self, console: Console, total: int) -> None:
-        super().__init__(console, "detecting", total)
+    On a terminal a bar with rate and time left; elsewhere a line with them every LINE_S seconds.
+    """
+
+    def __init__(self, console: Console) -> None:
+        rate = bars.TextColumn("{task.fields[rate]}")
+        super().__init__(console, "detecting", None, rate)
+        self._bar.update(self._task, rate="")
         self._console = console
+        self._total = self._seen = self._worked = 0
+        self._began = self._said = time.monotonic()
+
+    def began(self, total: int) -> None:
+        """Take note of how many products there are."""
+        self._total, self._began = total, time.monotonic()
+        self._bar.update(self._task, total=total)
 
     def saw(self, outcome: Outcome, reused: bool) -> None:
         """Take note of one product, done now or before."""
-        self._bar.advance(self._task)
+        self._seen += 1
+        self._worked += not reused
+        now = time.monotonic()
+        if reused:  # the clock runs for work, not for looking up what is done
+            self._began = now
+        per_s = self._worked / max(now - self._began, 1e-9)
+        self._bar.update(self._task, completed=self._seen, rate=f"{per_s:.2f}/s" if self._worked else "")
+        if not self._console.is_terminal and self._worked and now - self._said > LINE_S:
+            self._said = now
+            self._console.print(self._line(per_s), soft_wrap=True, highlight=False)
+        self._say_turned_away(outcome)
+
+    def _line(self, per_s: float) -> str:
+        left = timedelta(seconds=round((self._total - self._seen) / per_s))
+        return f"{self._seen} of {self._total} products, {per_s:.2f}/s, {left} left"
+
+    def _say_turned_away(self, outcome: Outcome) -> None:
         if outcome.state != "done":
             reason = escape(outcome.frames[0].reason)
             line = f"[yellow]rejected[/] {escape(outcome.key.path)}: {reason}"
@@ -59,17 +95,21 @@ class Progress(Bar):
 
 
 def print_document(report: Report, out: Path) -> None:
-    """Print the whole result as one JSON document."""
-    catalogue = report.catalogue
+    """Print the whole result as one JSON document, row by row."""
+    head = report.catalogue_head
     document = {
         "out": str(out),
-        "model": catalogue.model,
-        "operating_point": catalogue.operating_point,
+        "model": head.model,
+        "operating_point": head.operating_point,
         "summary": _summary(report),
-        "frames": [values(row) for row in report.frames],
-        "detections": [values(row) for row in catalogue.rows],
     }
-    sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(document).removesuffix("}"))
+    for name, kind, table in (("frames", FrameStatus, FRAMES), ("detections", Detection, CATALOGUE)):
+        sys.stdout.write(f', "{name}": [')
+        for number, row in enumerate(read_csv(kind, out / table)):
+            sys.stdout.write(", " * bool(number) + json.dumps(values(row), allow_nan=False))
+        sys.stdout.write("]")
+    sys.stdout.write("}\n")
 
 
 def print_summary(report: Report, out: Path) -> None:
@@ -84,7 +124,7 @@ def print_summary(report: Report, out: Path) -> None:
 
 
 def _model_of(report: Report) -> str:
-    return escape(f"{report.catalogue.model}, {report.catalogue.operating_point}")
+    return escape(f"{report.catalogue_head.model}, {report.catalogue_head.operating_point}")
 
 
 def print_findings(findings: dict[str, dict[str, Any]], as_json: bool) -> None:
@@ -100,12 +140,12 @@ def print_findings(findings: dict[str, dict[str, Any]], as_json: bool) -> None:
 
 
 def _summary(report: Report) -> dict[str, int]:
-    kinds = [row.kind for row in report.catalogue.rows]
+    counts = report.counts
     return {
-        "frames": sum(row.status != "rejected" for row in report.frames),
-        "partial": sum(row.status == "partial" for row in report.frames),
-        "rejected": len(report.rejected),
+        "frames": counts["ok"] + counts["partial"],
+        "partial": counts["partial"],
+        "rejected": counts["rejected"],
         "reused": report.reused,
-        "plumes": kinds.count("plume"),
-        "hotspots": kinds.count("hotspot"),
+        "plumes": counts["plume"],
+        "hotspots": counts["hotspot"],
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detector import Detector, Frame, read_frames
-from detector.agreement import look_at
+from detector.agreement import agreed
 from detector.products import find_products
 from detector.session import RELEASED, Model
 from detector.timeseries import HALF_FOUND_SNR
@@ -58,7 +58,7 @@ def test_it_finds_pillan_on_the_limb_of_the_real_c9_picture(detector: Detector, 
     (product,) = find_products([shared / "data" / "look" / "galileo_c9_pillan_plume_limb_prometheus_disk.jpg"])
     frames = read_frames(product)
     assert [frame.filter for frame in frames] == ["LUMINANCE", "RED", "GREEN", "BLUE"]
-    for result in look_at(detector, frames):
+    for result in agreed(detector.many(frames)):
         (plume,) = result.detections
         assert plume.kind == "plume"
         assert 260 < plume.x_px < 305

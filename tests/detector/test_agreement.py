@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.agreement import agreed, look_at
+from detector.agreement import agreed
 from detector.card import Threshold
 from detector.detect import Result
 from detector.frame import Frame
@@ -59,19 +59,5 @@ def test_a_single_picture_keeps_its_weak_finds() -> None:
 
 def test_a_plane_of_another_size_supports_nothing() -> None:
     other = plane("BLUE", {(30, 40): 0.3})
-    small = replace(other, frame=Frame.of(np.zeros((50, 50), np.float32), instrument="unknown"))
+    small = replace(other, frame=Frame.of(np.zeros((50, 50), np.float32), instrument="unknown", filter="BLUE"))
     assert found(agreed([plane("RED", {(30, 40): 0.3}), small])[0]) == []
-
-
-def test_frames_come_back_in_their_order_one_at_a_time_where_nothing_is_compared() -> None:
-    results = {name: plane(name, {(30, 40): 0.3}, "junocam") for name in ("BLUE", "GREEN", "RED")}
-    asked: list[str] = []
-
-    def detector(frame: Frame) -> Result:
-        asked.append(frame.filter)
-        return results[frame.filter]
-
-    walk = look_at(detector, [result.frame for result in results.values()])
-    assert next(walk).frame.filter == "BLUE"
-    assert asked == ["BLUE"]  # the others were not held in memory
-    assert [result.frame.filter for result in walk] == ["GREEN", "RED"]

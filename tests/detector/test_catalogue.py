@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from detector.card import Threshold
 from detector.catalogue import Catalogue, Detection, FrameStatus
-from detector.table import cells, from_values, header, to_csv, values
+from detector.table import cells, from_values, header, read_csv, to_csv, values
 
 COLUMNS = (
     "detection_id,frame_id,kind,score,x_px,y_px,bbox_x0_px,bbox_y0_px,bbox_x1_px,bbox_y1_px,area_px,peak_snr,"
@@ -54,6 +55,20 @@ def test_csv_parses_back_and_unknown_is_empty() -> None:
 def test_an_empty_catalogue_is_a_header() -> None:
     assert Catalogue().to_csv() == COLUMNS + "\r\n"
     assert json.loads(Catalogue().to_geojson())["features"] == []
+
+
+@pytest.mark.parametrize("rows", [(), (PLUME,), (PLUME, SPOT, PLUME)])
+def test_geojson_in_pieces_is_what_json_would_write(rows: tuple[Detection, ...]) -> None:
+    limits = {"plume": Threshold(seed=0.7, grow=0.4, min_area_px=5)}
+    text = Catalogue(rows, "m@1", "confident", limits).to_geojson()
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"
+    assert "".join(Catalogue((), "m@1", "confident", limits).geojson_lines(iter(rows))) == text
+
+
+def test_a_table_reads_back(tmp_path: Path) -> None:
+    table = tmp_path / "catalogue.csv"
+    table.write_text(Catalogue((PLUME, SPOT)).to_csv(), encoding="utf-8", newline="")
+    assert [cells(row) for row in read_csv(Detection, table)] == [cells(PLUME), cells(SPOT)]
 
 
 def test_geojson() -> None:

@@ -17,6 +17,7 @@ from made_frames import CENTRE, PLUME, RADIUS, SPOT, io_image
 from detector.detect import Detector, Result
 from detector.errors import InputError, ModelError
 from detector.frame import Frame, View
+from detector.limb import find_limb
 from detector.maskfile import PROBABILITY_STEP, mask_bytes
 from detector.session import Model
 
@@ -183,3 +184,21 @@ def test_the_runtime_is_not_loaded_before_it_is_needed() -> None:
     here = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=here)
     assert done.stdout.strip() == "[]"
+
+
+def test_frames_together_are_frames_one_by_one(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of one size go through the model together, whatever frames they are of; everything else stays apart."""
+    rng = np.random.default_rng(5)
+    blank = [Frame.of(rng.normal(10, 1, shape).astype(np.float32)) for shape in ((70, 90), (90, 70), (70, 90))]
+    frames = [Frame.of(io_image(0)), blank[0], Frame.of(io_image(1)), blank[1], Frame.of(io_image(0)), blank[2]]
+    sights = [(frame, find_limb(frame)) for frame in frames]
+    alone = [model.scores(frame, limb) for frame, limb in sights]
+    sizes: list[int] = []
+    answers = Model._answers
+    monkeypatch.setattr(Model, "_answers", lambda self, looks: (sizes.append(len(looks)), answers(self, looks))[1])
+    for one, other in zip(alone, model.scores_of(sights, batch=4), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert sorted(sizes) == [1, 2, 3]  # the lying blank, the standing ones, the disks
+    detector = Detector(model)
+    many = detector.many(frames, batch=3)
+    assert [str(result.detections) for result in many] == [str(detector(frame).detections) for frame in frames]

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -176,14 +177,14 @@ def test_a_frame_is_written_before_the_next_is_looked_at(model_file: Path, tmp_p
     written: list[list[str]] = []
 
     class Watched(Detector):
-        def __call__(self, frame: Frame) -> Result:
+        def many(self, frames: Sequence[Frame], batch: int = 1) -> list[Result]:
             written.append(sorted(path.name for path in tmp_path.glob("out/*/*")))
-            return super().__call__(frame)
+            return super().many(frames, batch)
 
     fits.writeto(tmp_path / "a.fits", np.stack([io_image(0), io_image(1)]))
     settings = Settings(tmp_path / "out", model=model_file, quicklooks=False)
     worker = Worker(settings, Watched(Model.open(model_file, "cpu", 1)))
-    outcome = worker(Task(find_products([tmp_path])[0], Key("a", "", "")))
+    outcome = worker(Task(find_products([tmp_path])[0], "a", ""))
     assert written == [[], [f"{outcome.ids[0]}.fits"]]
     assert [name for name, _, _ in outcome.files] == [f"masks/{frame_id}.fits" for frame_id in outcome.ids]
 
@@ -210,24 +211,6 @@ def test_a_failure_is_tried_again_and_a_rejection_is_not(frames: Path, model_fil
     assert (len(sha), path) == (64, (frames / "broken.fits").as_posix())
     assert "confident" in settings
     assert batch(frames / "broken.fits", tmp_path, model_file).reused == 0
-
-
-def test_a_worker_that_dies_takes_only_its_product_along(
-    frames: Path, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\n"
-        "def watch(event, arguments):\n"
-        "    spawned = 'spawn_main' in ' '.join(sys.orig_argv)\n"
-        "    if event == 'open' and spawned and str(arguments[0]).endswith('/c.fits'):\n"
-        "        os._exit(9)\n"
-        "sys.addaudithook(watch)\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path) + os.pathsep + os.environ.get("PYTHONPATH", ""))
-    settings = Settings(tmp_path / "out", model=model_file, masks=False, quicklooks=False)
-    report = run(find_products([frames / "a.fits", frames / "c.fits"]), settings, workers=2)
-    assert [row.status for row in report.frames] == ["ok", "rejected"]
-    assert "died" in report.rejected[0].reason
 
 
 def test_nothing_is_written_among_the_input(frames: Path, model_file: Path) -> None:
