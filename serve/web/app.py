@@ -330,9 +330,7 @@ def _binary(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 
 def _pixels(app: FastAPI, service: Service) -> None:
-    @app.get(
-        "/v1/frames/{frame_id}/image.png", tags=["pixels"], response_class=Response, responses=_binary(PNG)
-    )
+    @app.get("/v1/frames/{frame_id}/image.png", tags=["pixels"], response_class=Response, responses=_binary(PNG))
     async def image(
         frame_id: FrameId,
         stretch: Stretch = "asinh",
@@ -352,7 +350,8 @@ def _pixels(app: FastAPI, service: Service) -> None:
             raise Problem(422, f"white {high:g} must be above black {low:g}")
         window = _window(document, x0, y0, width, height, longest)
         part = await run_in_threadpool(_read, service, frame_id, window)
-        return Response(await run_in_threadpool(_drawn, part, stretch, low, high), media_type=PNG)
+        softening = pictures.softening_of(document["levels"], low, high)
+        return Response(await run_in_threadpool(_drawn, part, stretch, low, high, softening), media_type=PNG)
 
     @app.get("/v1/frames/{frame_id}/mask.png", tags=["pixels"], response_class=Response, responses=_binary(PNG))
     async def mask(
@@ -435,8 +434,8 @@ def _read(service: Service, frame_id: str, window: pictures.Window) -> Any:
     return pictures.read_window(pictures.read_pixels(service.store.frames / frame_id), window)
 
 
-def _drawn(part: Any, stretch: str, black: float, white: float) -> bytes:
-    return pictures.png(pictures.stretched(part, stretch, black, white))
+def _drawn(part: Any, stretch: str, black: float, white: float, softening: float = pictures.SOFTENING) -> bytes:
+    return pictures.png(pictures.stretched(part, stretch, black, white, softening))
 
 
 def _strip(service: Service, document: Document, shape: pictures.Strip, flat: bool) -> bytes:

@@ -335,7 +335,9 @@ class _Handler(threading.Thread):
             timely = self.process.alive
             self.process.end()
             self._open()
-            why = f"took longer than {seconds:g} s" if timely else "ended the process that worked on it (out of memory?)"
+            why = (
+                f"took longer than {seconds:g} s" if timely else "ended the process that worked on it (out of memory?)"
+            )
             return {"say": "rejected", "reason": f"{why}: the most that one product may take"}
         return answer
 

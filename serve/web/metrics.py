@@ -14,7 +14,10 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._answers = Counter(
-            "io_detector_http_requests_total", "Answers by route and status.", ("route", "status"), registry=self.registry
+            "io_detector_http_requests_total",
+            "Answers by route and status.",
+            ("route", "status"),
+            registry=self.registry,
         )
         self._seconds = Histogram(
             "io_detector_http_seconds", "Time to the answer's first byte.", ("route",), registry=self.registry

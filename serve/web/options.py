@@ -17,9 +17,9 @@ DEFAULT = Limits()
 class ServeOptions:
     """Options of the service."""
 
-    host: Annotated[str, typer.Option(metavar="NAME", help="Address to listen on; any but this machine needs a token.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str, typer.Option(metavar="NAME", help="Address to listen on; any but this machine needs a token.")
+    ] = "127.0.0.1"
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 takes a free one.")] = 8000
     store: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="Folder for uploads, results and corrections.")
@@ -50,7 +50,9 @@ class ServeOptions:
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that detect.")] = DEFAULT.workers
     max_waiting: Annotated[int, typer.Option(metavar="N", min=1, help="Jobs that may wait.")] = DEFAULT.waiting
     max_requests: Annotated[int, typer.Option(metavar="N", min=1, help="Requests at one time.")] = DEFAULT.requests
-    max_upload_mib: Annotated[int, typer.Option(metavar="N", min=1, help="Of one upload.")] = DEFAULT.upload_bytes // MIB
+    max_upload_mib: Annotated[int, typer.Option(metavar="N", min=1, help="Of one upload.")] = (
+        DEFAULT.upload_bytes // MIB
+    )
     max_unpacked_mib: Annotated[int, typer.Option(metavar="N", min=1, help="Of one upload, unpacked.")] = (
         DEFAULT.unpacked_bytes // MIB
     )

@@ -24,8 +24,9 @@ from serve.web.outlines import Polygon, pixels_of
 
 LONGEST_PX = 2048
 """No picture is larger, on either side."""
-SOFTENING = 0.06
-"""The asinh stretch is linear below this share of white, as in :mod:`detector.quicklook`."""
+SOFTENING, HEADROOM = 0.06, 1.15
+"""The asinh stretch is linear below this share of white, and white is this much above the bright surface: as in
+:mod:`detector.quicklook`."""
 UNSEEN = (33, 43, 61)
 COLOURS = {"plume": (86, 180, 233), "hotspot": (230, 159, 0)}
 """Okabe and Ito's sky blue and orange, as in :mod:`detector.quicklook`."""
@@ -135,17 +136,25 @@ def range_of(stretch: str, levels: Mapping[str, Any]) -> tuple[float, float]:
     sky, sigma, bright = (float(levels[key] or 0) for key in ("sky", "sigma", "bright"))
     low, high = float(levels["least"] or 0), float(levels["most"] or 0)
     if stretch == "asinh":
-        low, high = sky - sigma, sky - sigma + 1.15 * bright
+        low = sky - sigma
+        high = max(low + HEADROOM * bright, float(levels["percentiles"][-1] or 0))
     elif stretch == "percentile":
         low, high = (float(levels["percentiles"][n] or 0) for n in HALF_PERCENT)
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def stretched(part: Floats, stretch: str, black: float, white: float) -> NDArray[np.uint8]:
+def softening_of(levels: Mapping[str, Any], black: float, white: float) -> float:
+    """Return below which share of white the asinh stretch is linear: above the noise, so that the sky stays dark."""
+    return max(SOFTENING, min(3 * float(levels["sigma"] or 0) / (white - black), 0.5))
+
+
+def stretched(
+    part: Floats, stretch: str, black: float, white: float, softening: float = SOFTENING
+) -> NDArray[np.uint8]:
     """(h, w, 3) uint8: grey from black to white; a dark blue where not observed."""
     share = np.clip((part.astype(np.float64) - black) / (white - black), 0, 1)
     if stretch == "asinh":
-        share = np.arcsinh(share / SOFTENING) / math.asinh(1 / SOFTENING)
+        share = np.arcsinh(share / softening) / math.asinh(1 / softening)
     seen = np.isfinite(part)
     grey = np.where(seen, share * 255 + 0.5, 0).astype(np.uint8)
     return np.where(seen[..., None], grey[..., None], np.array(UNSEEN, np.uint8))
@@ -158,7 +167,9 @@ def png(picture: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def mask_picture(document: Mapping[str, Any], shape: tuple[int, int], window: Window, least: float) -> NDArray[np.uint8]:
+def mask_picture(
+    document: Mapping[str, Any], shape: tuple[int, int], window: Window, least: float
+) -> NDArray[np.uint8]:
     """(h, w, 4) uint8: what was found, transparent elsewhere; orange over blue where both are.
 
     Args:

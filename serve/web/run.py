@@ -126,5 +126,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except OSError as error:
-        raise InputError(f"{host}:{port}", f"cannot be listened on: {error.strerror}", "choose another --port") from error
+        raise InputError(
+            f"{host}:{port}", f"cannot be listened on: {error.strerror}", "choose another --port"
+        ) from error
     return listening

@@ -141,7 +141,9 @@ class Store:
         """Keep how far a job is."""
         finished = now() if state in ("done", "rejected", "failed") else None
         with self._whole() as file:
-            file.execute("UPDATE job SET state = ?, reason = ?, finished = ? WHERE id = ?", (state, reason, finished, job))
+            file.execute(
+                "UPDATE job SET state = ?, reason = ?, finished = ? WHERE id = ?", (state, reason, finished, job)
+            )
             if products is not None:
                 file.execute("UPDATE job SET products = ? WHERE id = ?", (json.dumps(products), job))
 
@@ -164,7 +166,9 @@ class Store:
 
     def unfinished(self) -> list[Document]:
         """Return the jobs that wait or were broken off, the first first."""
-        return [_job(row) for row in self.ask("SELECT * FROM job WHERE state IN ('queued', 'running') ORDER BY created")]
+        return [
+            _job(row) for row in self.ask("SELECT * FROM job WHERE state IN ('queued', 'running') ORDER BY created")
+        ]
 
     # -- products and frames ----------------------------------------------------------------------------------------
 
@@ -217,7 +221,9 @@ class Store:
                 _insert_frame(file, digest, document, opened=True)
         return names
 
-    def keep_refusal(self, digest: str, settings: str, job: str, files: Mapping[str, str], state: str, reason: str) -> None:
+    def keep_refusal(
+        self, digest: str, settings: str, job: str, files: Mapping[str, str], state: str, reason: str
+    ) -> None:
         """Keep that a product gave nothing, and why."""
         with self._whole() as file:
             row = (digest, settings, state, reason, job, json.dumps(files))
