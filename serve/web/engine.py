@@ -302,9 +302,11 @@ class _Handler(threading.Thread):
         folder = store.uploads / f".open-{job.id}"
         made = store.work / f"open-{job.id}"
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        beside = folder / "mask"  # it may have the data's name
+        beside.mkdir(parents=True)
         try:
-            parts = {part: _copied(job.known[part], folder) for part in ("data", "label", "mask")}
+            parts = {part: _copied(job.known[part], folder) for part in ("data", "label")}
+            parts["mask"] = _copied(job.known["mask"], beside)
             answer = self._ask({**parts, "name": job.id, "out": str(made), "known": job.known}, lambda _: "")
             if answer["say"] == "done":
                 before = store.frame(job.id) or {}

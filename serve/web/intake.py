@@ -150,16 +150,20 @@ class _Budget:
 def _write(path: Path, pieces: BinaryIO, budget: _Budget, name: str) -> Path:
     """Write one file."""
     budget.take_member()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    both = Problem(422, f"{name[:200]!r} is both a file and a folder of this upload: pack it again")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise both from None
+    try:
+        if path.is_dir():
+            raise both
         with path.open("xb") as stream:
             while piece := pieces.read(PIECE_BYTES):
                 budget.take_bytes(len(piece))
                 stream.write(piece)
     except FileExistsError:
         raise Problem(422, f"two files are named {path.name!r}: send them one by one, or in folders of a zip") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise Problem(422, f"{name[:200]!r} is both a file and a folder of this upload") from None
     return path
 
 
