@@ -6,6 +6,7 @@ import { paint } from "./stretch.js";
 export const TILE = 256;
 const KEPT = 400;
 const AT_ONCE = 4;
+const RETRY_MS = 5000;
 
 /** The tiles of one frame. */
 export class Tiles {
@@ -60,6 +61,9 @@ export class Tiles {
     return this.tiles.get(`${this.coarsest}/0/0`)?.numbers ?? null;
   }
 
+  /** Whether everything that was asked for has come. */
+  get whole() { return !this.queue.length && !this.running; }
+
   close() {
     this.closed = true;
     this.queue = [];
@@ -71,8 +75,8 @@ export class Tiles {
     this.running += 1;
     try {
       await this.#fetch(tile);
-    } catch {
-      this.tiles.delete(`${tile.level}/${tile.row}/${tile.column}`);
+    } catch { // asked for again, but not at once
+      setTimeout(() => { this.tiles.delete(`${tile.level}/${tile.row}/${tile.column}`); this.changed(); }, RETRY_MS);
     }
     this.running -= 1;
     this.#forget();

@@ -154,6 +154,7 @@ export class Viewer extends EventTarget {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (!this.frame) return;
     this.#drawPixels(ratio);
+    canvas.setAttribute("aria-busy", !this.tiles.whole);
     if (this.show.limb) this.#drawLimb();
     for (const shape of this.shapes) if (shape.visible) this.#drawShape(shape);
     if (this.show.labels) this.#drawLabels();
