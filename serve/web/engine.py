@@ -92,7 +92,7 @@ class Engine:
             handler.start()
 
     def end(self) -> None:
-        """Take nothing new, let the workers finish what they have in hand, and end them; what waits stays in the store."""
+        """Take nothing new, let the workers finish what they have in hand, and end them; what waits stays kept."""
         self.begin_end()
         for handler in self._handlers:
             handler.join()

@@ -104,7 +104,7 @@ def read_pixels(folder: Path) -> Floats:
 
 
 def place_at(folder: Path, step: int, x_px: float, y_px: float) -> tuple[float, float]:
-    """Latitude and west longitude that a pixel sees, between those of the grid; NaN off the disk and close to its edge."""
+    """Latitude and west longitude that a pixel sees, from the grid's; NaN off the disk and close to its edge."""
     if not step:
         return math.nan, math.nan
     lat, lon_w = np.load(folder / PLACES, mmap_mode="r", allow_pickle=False)

@@ -247,7 +247,7 @@ class Store:
             _insert_frame(file, digest, document, opened=True)
 
     def frame(self, frame: str) -> Document | None:
-        """Return a frame's document, with ``opened``, ``added`` and ``digest``; None where there is none of this name."""
+        """Return a frame's document, with ``opened``, ``added`` and ``digest``; None where there is none."""
         rows = self.ask("SELECT document, opened, added, digest FROM frame WHERE id = ?", frame)
         if not rows:
             return None

@@ -1,7 +1,8 @@
 """A worker process: it opens the model, puts itself between walls, then works on one product after the other.
 
-Both sides speak JSON over a pipe. The worker says ``ready`` (with its model) or ``refused``; then for each order it asks
-once for the ``suffix`` of the frames' names and answers ``done`` with the frames' documents, or ``rejected`` with why.
+Both sides speak JSON over a pipe. The worker says ``ready`` (with its model) or ``refused``; then for each order it
+asks once for the ``suffix`` of the frames' names and answers ``done`` with the frames' documents, or ``rejected`` with
+why.
 It ends when the pipe does, whatever it is doing then: a service that was killed leaves no worker behind.
 """
 

@@ -42,6 +42,16 @@ def command() -> Command:
     return run
 
 
+TOKEN = "a-token-of-many-letters"
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterator[Live]:
+    """A running service that wants a token."""
+    with Live(tmp_path_factory.mktemp("guarded") / "store", model_file, token=TOKEN) as service:
+        yield service
+
+
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterator[Live]:
     """A running service that holds the frame ``seen``: a plume and a hot spot."""

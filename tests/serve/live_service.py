@@ -25,6 +25,7 @@ class Live:
         words = [sys.executable, "-m", "serve.cli", "serve", "--port", "0", "--store", str(store), *map(str, options)]
         words += ["--model", str(model)] if model else []
         environment = os.environ | {"IO_DETECTOR_TOKEN": token}
+        self.token = token
         self.process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment)
         self.lines: queue.Queue[str] = queue.Queue()
         self.said: list[str] = []

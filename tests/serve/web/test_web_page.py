@@ -1,4 +1,4 @@
-"""The page in a real Chromium: drop a frame, see what was found, zoom, move the slider, correct, reload, find it again."""
+"""The page in a real Chromium: drop a frame, see what was found, zoom, move the slider, correct, reload, find it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from made_frames import CENTRE, PLUME, RADIUS, SPOT, io_image, write_frame
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
 CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True,
@@ -37,6 +37,10 @@ BRIGHTNESS = """([x, y]) => {
   const at = [x, y].map((side) => Math.round(side * canvas.width / canvas.clientWidth));
   return [...canvas.getContext("2d").getImageData(...at, 1, 1).data];
 }"""
+
+NAMELESS = """() => [...document.querySelectorAll("#room-frame :is(button, input, a), header :is(button, a)")]
+  .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length || one.title))
+  .map((one) => one.outerHTML)"""
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +188,7 @@ def test_the_keyboard_is_enough(browser: Any, live: Live, tmp_path: Path) -> Non
     visit = Visit(browser, DESKTOP, f"{live.url}/#/frame/keys")
     page = visit.page
     page.wait_for_selector("#detections tbody tr")
-    nameless = page.evaluate("""() => [...document.querySelectorAll("#room-frame button, #room-frame input, #room-frame a, header a, header button")]
-      .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length || one.title)).map((one) => one.outerHTML)""")
+    nameless = page.evaluate(NAMELESS)
     assert nameless == []
     reached = set()
     for _ in range(80):
@@ -237,13 +240,11 @@ def test_a_file_that_is_no_frame_is_refused_in_words(browser: Any, live: Live, t
     visit.context.close()
 
 
-def test_the_page_asks_for_the_token(browser: Any, model_file: Path, tmp_path: Path) -> None:
-    token = "a-token-of-many-letters"
-    with Live(tmp_path / "store", model_file, token=token) as closed:
-        visit = Visit(browser, DESKTOP, closed.url)
-        visit.page.wait_for_selector("#ask-token[open]")
-        visit.page.fill("#token", token)
-        visit.page.click("#ask-token button")
-        expect(visit.page, "#model").not_to_be_empty()
-        visit.drop(write_frame(tmp_path / "behind.fits"))
-        visit.context.close()
+def test_the_page_asks_for_the_token(browser: Any, guarded: Live, tmp_path: Path) -> None:
+    visit = Visit(browser, DESKTOP, guarded.url)
+    visit.page.wait_for_selector("#ask-token[open]")
+    visit.page.fill("#token", guarded.token)
+    visit.page.click("#ask-token button")
+    expect(visit.page, "#model").not_to_be_empty()
+    visit.drop(write_frame(tmp_path / "behind.fits"))
+    visit.context.close()

@@ -16,11 +16,20 @@ from serve.web import pictures
 from serve.web.examine import PLACES
 from serve.web.pictures import Strip, Window
 
-LEVELS = {"sky": 10.0, "sigma": 1.0, "bright": 100.0, "least": 2.0, "most": 300.0, "percentiles": [3.0, 4.0] + [5.0] * 7 + [90.0, 95.0]}
+LEVELS = {
+    "sky": 10.0,
+    "sigma": 1.0,
+    "bright": 100.0,
+    "least": 2.0,
+    "most": 300.0,
+    "percentiles": [3.0, 4.0] + [5.0] * 7 + [90.0, 95.0],
+}
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 7), st.data())
-def test_a_reduced_window_holds_the_means_of_its_blocks(rows: int, columns: int, step: int, data: st.DataObject) -> None:
+def test_a_reduced_window_holds_the_means_of_its_blocks(
+    rows: int, columns: int, step: int, data: st.DataObject
+) -> None:
     image = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
     image[data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))] = np.nan
     reduced = pictures.read_window(image, Window(0, 0, columns, rows, step))
@@ -79,7 +88,9 @@ def test_the_unwrapped_limb_shows_altitude_upwards_and_angle_to_the_right() -> N
     towards_x = pictures.unwrap(x, limb, strip, flat=False)
     middle = strip.rows // 2
     assert towards_x[middle].argmax() * strip.deg_per_column == pytest.approx(90, abs=1)  # right of the centre
-    assert pictures.unwrap(y, limb, strip, flat=False)[middle].argmax() * strip.deg_per_column == pytest.approx(180, abs=1)
+    assert pictures.unwrap(y, limb, strip, flat=False)[middle].argmax() * strip.deg_per_column == pytest.approx(
+        180, abs=1
+    )
 
 
 def test_flattening_takes_each_altitudes_median_away() -> None:

@@ -98,7 +98,8 @@ def test_what_cannot_be_read_is_refused_with_the_reason(live: Live, name: str, c
 
 def test_absurd_dimensions_are_refused(live: Live) -> None:
     label = (
-        "PDS_VERSION_ID = PDS3\r\n^IMAGE = \"big.img\"\r\nRECORD_BYTES = 1000\r\nOBJECT = IMAGE\r\n LINES = 1000000000\r\n"
+        'PDS_VERSION_ID = PDS3\r\n^IMAGE = "big.img"\r\nRECORD_BYTES = 1000\r\nOBJECT = IMAGE\r\n'
+        " LINES = 1000000000\r\n"
         " LINE_SAMPLES = 1000000000\r\n SAMPLE_BITS = 8\r\n SAMPLE_TYPE = UNSIGNED_INTEGER\r\nEND_OBJECT\r\nEND\r\n"
     )
     files = [("files", ("big.lbl", label.encode())), ("files", ("big.img", b"\0" * 4000))]
@@ -191,8 +192,19 @@ def test_corrections_become_a_dataset(live: Live, tmp_path: Path) -> None:
     path = f"/v1/frames/{frame}/corrections"
     assert live.client.get(path).json()["revision"] == 0
     objects = [
-        {"object_id": f"{frame}-p01", "kind": "plume", "decision": "redraw", "detection_id": f"{frame}-p01", "polygons": SQUARE},
-        {"object_id": "new-h01", "kind": "hotspot", "decision": "redraw", "polygons": [[[[50, 80], [52, 80], [52, 82], [50, 80]]]]},
+        {
+            "object_id": f"{frame}-p01",
+            "kind": "plume",
+            "decision": "redraw",
+            "detection_id": f"{frame}-p01",
+            "polygons": SQUARE,
+        },
+        {
+            "object_id": "new-h01",
+            "kind": "hotspot",
+            "decision": "redraw",
+            "polygons": [[[[50, 80], [52, 80], [52, 82], [50, 80]]]],
+        },
     ]
     saved = live.client.put(path, json={"reviewer": "R. Viewer", "objects": objects}, headers={"If-Match": '"0"'})
     assert saved.status_code == 200, saved.text
@@ -229,7 +241,8 @@ def test_a_correction_that_makes_no_sense_is_refused(live: Live, change: dict, w
 
 
 def test_a_polygon_of_what_is_no_number_is_refused(live: Live) -> None:
-    text = '{"objects": [{"object_id": "x", "kind": "plume", "decision": "redraw", "polygons": [[[[NaN, 0], [1, 0], [1, 1]]]]}]}'
+    one = '{"object_id": "x", "kind": "plume", "decision": "redraw", "polygons": [[[[NaN, 0], [1, 0], [1, 1]]]]}'
+    text = f'{{"objects": [{one}]}}'
     headers = {"content-type": "application/json"}
     assert live.client.put("/v1/frames/seen/corrections", content=text, headers=headers).status_code == 422
 
@@ -285,7 +298,9 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(live: Live) -> No
 def test_a_body_that_does_not_say_its_size_is_counted(live: Live) -> None:
     pieces = (b" " * 65536 for _ in range(200))  # 12.5 MiB in chunks to a route that takes 8
     try:
-        answer = live.client.put("/v1/frames/seen/corrections", content=pieces, headers={"content-type": "application/json"})
+        answer = live.client.put(
+            "/v1/frames/seen/corrections", content=pieces, headers={"content-type": "application/json"}
+        )
         assert answer.status_code == 413
     except httpx.TransportError:
         pass  # the connection was closed while we were still sending: refused just as well

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.catalogue import Detection, FrameStatus
@@ -95,6 +95,7 @@ def test_of_two_reviewers_the_second_is_told(store: Store) -> None:
     assert store.corrected() == ["a"]
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     places=st.lists(st.tuples(st.floats(-180, 179.99), st.floats(-90, 90)), max_size=12),
     west=st.floats(-180, 180), east=st.floats(-180, 180), south=st.floats(-90, 90), north=st.floats(-90, 90),
@@ -113,7 +114,9 @@ def test_a_box_holds_what_lies_in_it(
     def inside(lon: float) -> bool:
         return west <= lon <= east if west <= east else lon >= west or lon <= east
 
-    expected = {row.detection_id for row, (lon, lat) in zip(rows, rounded, strict=True) if south <= lat <= north and inside(lon)}
+    expected = {
+        row.detection_id for row, (lon, lat) in zip(rows, rounded, strict=True) if south <= lat <= north and inside(lon)
+    }
     assert {row.detection_id for row in hits} == expected
     assert total == len(expected)
 

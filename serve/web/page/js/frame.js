@@ -179,9 +179,10 @@ export class FrameRoom {
     const counts = { accept: 0, reject: 0, redraw: 0 };
     for (const one of corrections.objects.values()) counts[one.decision] += 1;
     const parts = [[counts.accept, "accepted"], [counts.reject, "rejected"], [counts.redraw, "drawn"]];
-    const said = parts.filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(", ") || "None yet.";
+    const counted = parts.filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(", ");
+    const said = counted ? `${counted}.` : "None yet.";
     const when = corrections.revision ? ` Saved ${time(corrections.saved)} UTC, revision ${corrections.revision}.` : "";
-    $("correction-state").textContent = corrections.dirty ? `${said}. Not saved.` : said + when;
+    $("correction-state").textContent = corrections.dirty ? `${said} Not saved.` : said + when;
     $("save").disabled = !corrections.dirty;
     $("undo").disabled = !corrections.past.length;
     if (document.activeElement !== $("reviewer")) $("reviewer").value = corrections.reviewer || localStorage.getItem("reviewer") || "";
