@@ -103,6 +103,7 @@ class Labels:
         self._store, self._folder = store, store.labels
         self._lock = threading.Lock()
         self._hashes: dict[tuple[str, int, int], str] = {}
+        self._entries: dict[tuple[str, int, str], _Entry] = {}
 
     def write(self) -> None:
         """Write the dataset anew; without a correction there is none."""
@@ -122,9 +123,11 @@ class Labels:
         document, correction = self._store.frame(frame), self._store.correction(frame)
         if document is None or correction is None or not document["opened"]:
             return None
-        file_name = self._put_files(frame, document)
-        objects = objects_of(document, correction)
-        return _Entry(document, file_name, objects, unknown_of(document, correction))
+        key = frame, correction["revision"], document["added"]
+        if key not in self._entries:
+            file_name = self._put_files(frame, document)
+            self._entries[key] = _Entry.of(document, file_name, correction)
+        return self._entries[key]
 
     def _put_files(self, frame: str, document: Document) -> str:
         """Put the frame's files into ``frames/`` and return the path of the one with the pixels, from there."""
@@ -158,55 +161,60 @@ class Labels:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the tables hold of one frame."""
+    """What the tables hold of one frame; images and annotations without their numbers."""
 
-    document: Document
-    file_name: str
-    objects: Sequence[Labelled]
-    unknown: NDArray[np.bool_]
+    image: Document
+    annotations: tuple[Document, ...]
+    truth: tuple[list[str], ...]
+    split: tuple[str, str, str]
 
-    @property
-    def frame_id(self) -> str:
-        return str(self.document["frame"]["frame_id"])
+    @classmethod
+    def of(cls, document: Document, file_name: str, correction: Document) -> _Entry:
+        """Return the entry of a corrected frame."""
+        frame, objects = str(document["frame"]["frame_id"]), objects_of(document, correction)
+        return cls(
+            _image(document, file_name, unknown_of(document, correction)),
+            tuple(_annotation(one) for one in objects),
+            tuple(_truth_row(frame, one) for one in objects),
+            (frame, document["facts"]["observation"], _split(document["facts"]["observation"])),
+        )
 
-    @property
-    def split(self) -> tuple[str, str, str]:
-        observation = self.document["facts"]["observation"]
-        share = int(hashlib.sha256(observation.encode("utf-8", "backslashreplace")).hexdigest()[:8], 16) / 2**32
-        return self.frame_id, observation, next(split for limit, split in SPLITS if share < limit)
 
-    @property
-    def truth(self) -> Iterator[list[str]]:
-        for one in self.objects:
-            y, x = np.nonzero(one.pixels)
-            known = {"object_id": one.object_id, "frame_id": self.frame_id, "kind": one.kind, "name": one.name}
-            known |= {"x_px": repr(float(x.mean())), "y_px": repr(float(y.mean())), "area_px": str(x.size)}
-            yield [{**known, "family": FAMILY}.get(column, "") for column in TRUTH_COLUMNS]
+def _image(document: Document, file_name: str, unknown: NDArray[np.bool_]) -> Document:
+    row, facts, limb = document["frame"], document["facts"], document["limb"]
+    circle = [limb[key] for key in ("x_px", "y_px", "radius_px")]
+    extra = {
+        "instrument": row["instrument"] or "unknown",
+        "filter": row["filter"] or "",
+        "observation": facts["observation"],
+        "limb": None if None in circle else circle,
+    }
+    if unknown.any():
+        extra["unknown"] = _rle(unknown)
+    size = {"width": facts["columns"], "height": facts["rows"]}
+    return {"file_name": file_name, "frame_id": row["frame_id"], **size, "io": extra}
 
-    def image(self, number: int) -> Document:
-        row, facts, limb = self.document["frame"], self.document["facts"], self.document["limb"]
-        circle = [limb[key] for key in ("x_px", "y_px", "radius_px")]
-        extra = {
-            "instrument": row["instrument"] or "unknown",
-            "filter": row["filter"] or "",
-            "observation": facts["observation"],
-            "limb": None if None in circle else circle,
-        }
-        if self.unknown.any():
-            extra["unknown"] = _rle(self.unknown)
-        size = {"width": facts["columns"], "height": facts["rows"]}
-        return {"id": number, "file_name": self.file_name, "frame_id": self.frame_id, **size, "io": extra}
+
+def _truth_row(frame: str, one: Labelled) -> list[str]:
+    y, x = np.nonzero(one.pixels)
+    known = {"object_id": one.object_id, "frame_id": frame, "kind": one.kind, "name": one.name, "family": FAMILY}
+    known |= {"x_px": repr(float(x.mean())), "y_px": repr(float(y.mean())), "area_px": str(x.size)}
+    return [known.get(column, "") for column in TRUTH_COLUMNS]
+
+
+def _split(observation: str) -> str:
+    """Draw a split by the observation's hash: the same one whenever it is asked for."""
+    share = int(hashlib.sha256(observation.encode("utf-8", "backslashreplace")).hexdigest()[:8], 16) / 2**32
+    return next(split for limit, split in SPLITS if share < limit)
 
 
 def _coco(entries: Sequence[_Entry]) -> Document:
-    pairs = [(number, one) for number, entry in enumerate(entries, 1) for one in entry.objects]
+    pairs = [(number, one) for number, entry in enumerate(entries, 1) for one in entry.annotations]
     return {
         "info": {"description": "Plumes and hot spots on Io, corrected by hand", "version": str(DATASET_VERSION)},
         "categories": [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)],
-        "images": [entry.image(number) for number, entry in enumerate(entries, 1)],
-        "annotations": [
-            {"id": count, "image_id": number, **_annotation(one)} for count, (number, one) in enumerate(pairs, 1)
-        ],
+        "images": [{"id": number, **entry.image} for number, entry in enumerate(entries, 1)],
+        "annotations": [{"id": count, "image_id": number, **one} for count, (number, one) in enumerate(pairs, 1)],
         "limb_intervals": [],
     }
 

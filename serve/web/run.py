@@ -1,7 +1,7 @@
 """The service as a process: checks before it listens, then one server until it is told to end.
 
 The first SIGTERM or SIGINT drains: no new connection is taken, what is being answered is answered, each worker finishes
-the product in its hands, what waits stays in the store, and no child is left. A second one does not wait.
+the product in its hands, what waits stays in the store, and no child is left. A second SIGINT does not wait.
 """
 
 from __future__ import annotations

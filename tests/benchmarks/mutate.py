@@ -50,7 +50,8 @@ NUMBERS = (
     '"x"',
 )
 POINTERS = (
-    b"/etc/passwd", b"../canary.img", b"../../canary.img", b"..\\canary.img", b"file:///etc/passwd", b"/proc/self/environ",
+    b"/etc/passwd", b"../canary.img", b"../../canary.img", b"..\\canary.img", b"file:///etc/passwd",
+    b"/proc/self/environ",
     b"canary.img", b".", b"..", b"~/canary.img", b"C:\\canary.img", b"/vsicurl/http://localhost/x", b"/vsizip/x.zip",
 )  # fmt: skip
 NUMBER = re.compile(rb"(?<==)\s*-?\d[\d.]*")
