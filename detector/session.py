@@ -57,6 +57,7 @@ class Model:
         """
         import onnxruntime as ort
 
+        ort.disable_telemetry_events()  # what is looked at stays here
         path = RELEASED if path is None else path
         digest = _checked_digest(path)
         options = ort.SessionOptions()

@@ -24,6 +24,7 @@ from serve import label_commands
 from serve.fetch_commands import fetch
 from serve.options import options_of
 from serve.rooms import room as _room
+from serve.web.options import ServeOptions
 
 if TYPE_CHECKING:
     from detector.products import Product
@@ -517,6 +518,13 @@ def timeseries(
         write_whole(out / name, text.encode("utf-8", "backslashreplace"))
     write_whole(out / "timeseries.html", page(found).encode("utf-8", "backslashreplace"))
     typer.echo(f"{len(found.sources)} sources from {found.detections} detections on {found.frames} frames in {out}")
+
+
+@app.command()
+@options_of(ServeOptions)
+def serve(options: ServeOptions) -> None:
+    """Serve the detector and its page over HTTP."""
+    raise typer.Exit(_room("serve.web.run", "serve").run(options))
 
 
 def _print_version(wanted: bool) -> None:

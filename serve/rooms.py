@@ -1,4 +1,4 @@
-"""The rooms that only training needs, opened by the command that needs them."""
+"""Rooms that need the packages of an extra, opened by the command that needs them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ TRAINING_PACKAGES = (
     "tensorboard",
 )
 
+SERVICE_PACKAGES = ("fastapi", "starlette", "uvicorn", "prometheus_client", "pycocotools", "PIL")
 
-def room(module: str) -> Any:
-    """Return a module that only training needs.
+
+def room(module: str, extra: str = "train") -> Any:
+    """Return a module that needs the packages of an extra.
 
     Raises:
-        InputError: a package of the extra ``train`` is missing.
+        InputError: one of them is missing.
 
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
-        if missing in (*TRAINING_PACKAGES, "training", "models"):
+        if missing in (*TRAINING_PACKAGES, *SERVICE_PACKAGES, "training", "models"):
             raise InputError(
-                missing, "is not installed, and this command needs it", "pip install 'io-detector[train]'"
+                missing, "is not installed, and this command needs it", f"pip install 'io-detector[{extra}]'"
             ) from error
         raise

@@ -136,8 +136,11 @@ def _read_by_label(data: Path, label: Label, label_path: Path) -> list[Frame]:
         return jiram.read_with_label(data, label)
     try:
         planes = pds3.read_image(label, data)
-    except InputError:
-        planes = _planes_of_pdr(label_path)
+    except InputError as refused:
+        try:
+            planes = _planes_of_pdr(label_path)
+        except InputError as error:  # ours says what is wrong with the label, pdr's that it found nothing
+            raise refused from error
     return _generic_frames(data, planes, label)
 
 

@@ -33,6 +33,10 @@ from detector.readers.names import frame_id, target_name
 from detector.readers.pds3 import as_number
 
 INSTRUMENTS = {"LOR": "lorri", "LORRI": "lorri", "SSI": "galileo_ssi", "JNC": "junocam", "JIR": "jiram", "SRU": "sru"}
+MAX_AXES = 999
+"""As the standard has it."""
+BLOCK_BYTES = 2880
+AXES = re.compile(rb"NAXIS   = *\+?(\d+)")
 UNITS = ("DN", "W m-2 sr-1", "W m-2 sr-1 um-1", "I/F", "luminance")
 
 
@@ -69,8 +73,24 @@ def _part(index: int, count: int) -> str:
     return f"P{index:0{len(str(count - 1))}d}" if count > 1 else ""
 
 
+def _check_axes(path: Path) -> None:
+    """Refuse a number of axes that astropy would count up to for ever.
+
+    Raises:
+        InputError: naming it.
+
+    """
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            found = AXES.search(block) if block.startswith((b"SIMPLE  =", b"XTENSION")) else None
+            if found is not None and int(found[1]) > MAX_AXES:
+                problem = f"NAXIS is {int(found[1])}, expected at most {MAX_AXES}"
+                raise InputError(path, problem, "the file is damaged: fetch it again")
+
+
 def _first_image(path: Path) -> tuple[NDArray[np.generic], _Header]:
     """Give the array, and the primary header with the image's own cards over it."""
+    _check_axes(path)
     with fits.open(path, mode="readonly", memmap=False, lazy_load_hdus=True) as hdus:
         for hdu in hdus:
             shape = tuple(hdu.header.get(f"NAXIS{k}", 0) for k in range(hdu.header.get("NAXIS", 0), 0, -1))

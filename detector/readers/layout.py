@@ -12,19 +12,25 @@ from detector.errors import InputError
 from detector.readers.foreign import reading
 
 MAX_PIXELS = 400_000_000
+_allowed = [MAX_PIXELS]
+
+
+def allow_pixels(count: int) -> None:
+    """Let this process take at most ``count`` samples from one file, where that is less than MAX_PIXELS."""
+    _allowed[0] = min(count, MAX_PIXELS)
 
 
 def check_size(source: Path, rows: int, columns: int, planes: int = 1) -> None:
-    """Refuse dimensions that no frame has: none at all, or more than 400 million samples.
+    """Refuse dimensions that no frame has: none at all, or more than MAX_PIXELS samples (or what is allowed here).
 
     Raises:
         InputError: naming the dimensions.
 
     """
-    if min(rows, columns, planes) < 1 or rows * columns * planes > MAX_PIXELS:
+    if min(rows, columns, planes) < 1 or rows * columns * planes > _allowed[0]:
         raise InputError(
             source,
-            f"{planes} plane(s) of {rows} x {columns} pixels; expected at least one pixel and at most {MAX_PIXELS:,}",
+            f"{planes} plane(s) of {rows} x {columns} pixels; expected at least one pixel and at most {_allowed[0]:,}",
             "check that the file and its label belong together",
         )
 

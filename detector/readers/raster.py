@@ -186,7 +186,9 @@ def _flaw_of_cube(path: Path) -> str:
     label = read_label(path)
     rows, columns, bands = (label.integer(key, 0, "DIMENSIONS") for key in ("LINES", "SAMPLES", "BANDS"))
     check_size(path, rows, columns, bands)
-    if label.text("FORMAT", "CORE").upper() == "TILE":
+    outside = label.text("^CORE", "CORE") or label.text("^CORE")
+    if outside or label.text("FORMAT", "CORE").upper() not in {"TILE", "BANDSEQUENTIAL", ""}:  # GDAL would follow it
+        return f"its pixels lie in another file ({outside or label.text('FORMAT', 'CORE')}): attach them to the cube"
         rows, columns = (
             math.ceil(length / max(tile, 1)) * max(tile, 1)
             for length, tile in ((rows, label.integer("TILELINES", 1)), (columns, label.integer("TILESAMPLES", 1)))

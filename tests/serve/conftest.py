@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from brightness_model import write_model
+from live_service import Live
 from made_frames import write_frame
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,3 +40,22 @@ def command() -> Command:
         return subprocess.run(words, capture_output=True, text=True, cwd=here, timeout=120)
 
     return run
+
+
+TOKEN = "a-token-of-many-letters"
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterator[Live]:
+    """A running service that wants a token."""
+    with Live(tmp_path_factory.mktemp("guarded") / "store", model_file, token=TOKEN) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterator[Live]:
+    """A running service that holds the frame ``seen``: a plume and a hot spot."""
+    with Live(tmp_path_factory.mktemp("store") / "store", model_file, "--max-pixels", 2_000_000) as service:
+        frame = write_frame(tmp_path_factory.mktemp("web") / "seen.fits")
+        assert service.detect(frame).status_code == 200
+        yield service
