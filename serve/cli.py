@@ -269,6 +269,37 @@ def benchmark_power(
         typer.echo(line)
 
 
+@benchmark.command("speed")
+def benchmark_speed(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", dir_okay=False, show_default=False, help="The times.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
+    yolo: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", show_default=False, help="YOLO11n-seg, 800 x 800.")
+    ] = None,
+    unet: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", show_default=False, help="U-Net resnet18, 800 x 800.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(metavar="N", min=2, help="How often each is timed.")] = 12,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 62_001,
+) -> None:
+    """Time the model and the whole road beside other networks and a star finder."""
+    from serve.atomic import write_whole
+    from serve.show import Bar
+
+    speed = _room("training.speed")
+    with Bar(_stderr(), "timing") as bar:
+        timed = speed.measure(model, yolo, unet, rounds=rounds, seed=seed, progress=bar.at)
+    if out is not None:
+        write_whole(out, timed.to_json().encode())
+    for line in speed.lines(timed):
+        typer.echo(line)
+
+
 @app.command()
 def train(
     config: Annotated[
@@ -307,13 +338,19 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
     ] = None,
+    rivals: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="power.json", show_default=False, help="What `benchmark power` wrote, to show beside the model."
+        ),
+    ] = None,
 ) -> None:
     """Judge a model on a dataset and write a report."""
     from serve.show import Bar
 
     judge = _room("training.evaluate")
     with Bar(_stderr(), "judging") as bar:
-        judge.evaluate(dataset, out, model, progress=bar.at)
+        judge.evaluate(dataset, out, model, rivals=rivals, progress=bar.at)
     typer.echo(f"report in {out}")
 
 

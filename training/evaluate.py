@@ -67,6 +67,7 @@ from training.report import (
     Speed,
     write_report,
 )
+from training.rival_curves import read_rivals
 
 CANDIDATE = "candidate"
 EXAMPLES = 8
@@ -97,6 +98,7 @@ def evaluate(
     *,
     limit: int | None = None,
     split: str | None = None,
+    rivals: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge a model on a dataset and write ``report.json`` and ``report.html`` into ``out``.
@@ -107,6 +109,7 @@ def evaluate(
         model: the .onnx file; None judges the released model.
         limit: judge at most this many frames (files, where there are no labels), spread evenly over the dataset.
         split: ``train``, ``val`` or ``test``; None takes ``test`` where there is one, else all.
+        rivals: the power.json of ``io-detector benchmark power``, whose curves the report shows beside the model's.
         progress: called with (done, total) frames.
 
     Raises:
@@ -116,7 +119,9 @@ def evaluate(
     """
     if out.resolve().is_relative_to(dataset.resolve()):
         raise InputError(out, f"lies inside the dataset {dataset}", "write the report beside it")
+    others = None if rivals is None else read_rivals(rivals)
     report = evaluate_model(Model.open(model), dataset, limit=limit, split=split, progress=progress)
+    report = report if others is None else report.with_rivals(others)
     write_report(report, out)
     return report
 

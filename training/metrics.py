@@ -303,6 +303,12 @@ class Bin:
         """Wilson's."""
         return wilson(self.found, self.total)
 
+    @property
+    def middle(self) -> float:
+        """Where a bin is drawn: its geometric middle; an open end lies a factor of four away."""
+        low = self.low if self.low > 0 else self.high / 4
+        return math.sqrt(low * (self.high if math.isfinite(self.high) else 4 * self.low))
+
 
 def recall_by_snr(snr: Floats, found: NDArray[np.bool_], edges: Sequence[float] = SNR_EDGES) -> list[Bin]:
     """Count found objects in bins of ``snr_mf``; objects without one are left out."""

@@ -12,7 +12,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from detector.card import OPERATING_POINTS
 from detector.frame import CLASSES
 from training.metrics import Bin, Froc, Reliability, Tally
+from training.rival_curves import RivalCurve, Rivals
 
 SCHEMA_VERSION = 1
 COLOURS = {"screening": "#0072B2", "confident": "#D55E00", "truth": "#56E0B4", "found": "#FFB000", "limb": "#E58AC0"}
@@ -119,6 +120,7 @@ class ClassReport:
         froc: free-response curve over the score of candidate regions.
         average_precision: of candidate regions; NaN where there is nothing to find.
         reliability: of the scores of candidate regions.
+        rivals: what others find, held to the same false alarms, and the perfect filter; none unless given.
 
     Candidate regions are those of the screening point with its seed lowered to its grow threshold.
 
@@ -132,6 +134,7 @@ class ClassReport:
     froc: Froc | None = None
     average_precision: float = math.nan
     reliability: Reliability | None = None
+    rivals: tuple[RivalCurve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -303,6 +306,7 @@ class Report:
         limb, speed: the limb finder; time.
         frames: what was counted on each frame.
         examples: cut-outs for the page; not in ``report.json``.
+        rivals_judged_on: name, frames and lock of the frames that the rivals' curves were made on; empty without them.
 
     """
 
@@ -314,6 +318,12 @@ class Report:
     frames: tuple[FrameRecord, ...]
     examples: tuple[Example, ...] = ()
     schema_version: int = SCHEMA_VERSION
+    rivals_judged_on: Mapping[str, object] = field(default_factory=dict)
+
+    def with_rivals(self, rivals: Rivals) -> Report:
+        """The same report, with the curves of others beside the model's."""
+        classes = {kind: replace(one, rivals=rivals.curves[kind]) for kind, one in self.classes.items()}
+        return replace(self, classes=classes, rivals_judged_on=rivals.judged_on)
 
     def to_json(self) -> str:
         """Write the content of ``report.json``."""
@@ -474,27 +484,23 @@ def _draw_completeness(axes: Axes, scores: ClassReport) -> None:
     """Share found against ``snr_mf``, with Wilson's intervals and the number of objects under each bin."""
     for shift, point in zip((0.97, 1.03), OPERATING_POINTS, strict=True):
         bins = [one for one in scores.by_snr.get(point, []) if one.total]
-        x = [middle(one) * shift for one in bins]
+        x = [one.middle * shift for one in bins]
         y = np.array([one.recall for one in bins])
         error = np.array([(one.recall - one.interval.low, one.interval.high - one.recall) for one in bins])
         half = scores.half_snr.get(point, math.nan)
         label = point if math.isnan(half) else f"{point} (half at {number(half)})"
         axes.errorbar(x, y, np.clip(error.T, 0, 1) if bins else None, fmt="o-", ms=4, lw=1.2, capsize=2,
                       color=COLOURS[point], label=label)  # fmt: skip
+    for rival in scores.rivals:
+        rival.draw(axes)
     for one in scores.by_snr.get(OPERATING_POINTS[0], []):
         if one.total:
-            axes.annotate(f"{one.total}", (middle(one), -0.1), ha="center", fontsize=7, color="0.4")
+            axes.annotate(f"{one.total}", (one.middle, -0.1), ha="center", fontsize=7, color="0.4")
     axes.axvline(5, color="0.6", lw=0.8, ls=":")
     axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
     axes.set(xscale="log", ylim=(-0.14, 1.05), xlim=(1, 300), xlabel="matched-filter S/N of the object",
              ylabel="share found")  # fmt: skip
     axes.set_xticks([1, 3, 5, 10, 30, 100, 300], labels=["1", "3", "5", "10", "30", "100", "300"])
-
-
-def middle(one: Bin) -> float:
-    """Where a bin is drawn: its geometric middle, the open ends at 1.5 and 200."""
-    low = one.low if one.low > 0 else one.high / 4
-    return math.sqrt(low * (one.high if math.isfinite(one.high) else 4 * one.low))
 
 
 def _draw_froc(axes: Axes, scores: ClassReport) -> None:

@@ -19,7 +19,7 @@ from detector.frame import Frame, sha256_of
 from detector.limb import Limb
 from detector.mask import Mask
 from detector.session import Model as OpenedModel
-from training.evaluate import judge_limb, _spread, evaluate, evaluate_model, object_tally, score_class
+from training.evaluate import _spread, evaluate, evaluate_model, judge_limb, object_tally, score_class
 from training.labels import DatasetWriter, LabelledFrame, LimbInterval, Truth
 from training.metrics import Tally
 

@@ -1,6 +1,6 @@
 """Detection power: the model and its rivals on the same frames, by the same rules, at the same false-alarm rates.
 
-``finds``: frames -> what every finder reports, kept on disk; ``compare``: -> scores and intervals; ``page``: -> a page.
+``finds``: frames -> what every finder reports, kept on disk; ``comparison``: -> scores, intervals; ``page``: -> a page.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from detector.errors import InputError
 from detector.frame import CLASSES, sha256_of
 from detector.session import Model
 from training.labels import read_dataset
-from training.power.compare import MODEL, Power, best_settings, compare, rates_of
-from training.power.finds import Entrant, Frames, FrameFinds, look
+from training.power.comparison import MODEL, Power, best_settings, compare, rates_of
+from training.power.finds import Entrant, FrameFinds, Frames, look
 from training.power.page import write_power
 from training.rivals import RIVALS
 from training.simulate.write import write_dataset

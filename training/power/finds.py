@@ -237,9 +237,7 @@ def _look(frame: Frame, labelled: LabelledFrame, entrants: Sequence[Entrant], mo
     )  # fmt: skip
 
 
-def _of_model(
-    frame: Frame, labelled: LabelledFrame, limb: Limb, model: Model
-) -> dict[str, tuple[FindRecord, ...]]:
+def _of_model(frame: Frame, labelled: LabelledFrame, limb: Limb, model: Model) -> dict[str, tuple[FindRecord, ...]]:
     """The model's candidate regions; the score is the most probable pixel, which its operating points ask for."""
     scores = model.scores(frame, limb)
     regions = find_regions(scores, lowered(model.card.operating_points[OPERATING_POINTS[0]]), limb)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from detector.errors import InputError
 from detector.frame import CLASSES
-from training.metrics import Bin
-from training.power.compare import Budget, ClassPower, FinderScores, Power, Value
+from training.power.comparison import ClassPower, FinderScores, Power, Value
 from training.power.finds import MODEL_NAME
-from training.report import NAMES, as_address, interval, middle, number, percent, plain, value
+from training.report import NAMES, as_address, interval, number, percent, plain, value
+from training.rival_curves import CEILING, CLEANED, COLOURS, OTHER_COLOUR, RivalCurve
 
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's: told apart by colour-blind readers. The model has the first; cleaned variants are dashed."""
-CLEANED = ", hits cleaned"
+MODEL_COLOUR = "#D55E00"
 
 
 def write_power(power: Power, out: Path) -> None:
@@ -120,74 +117,41 @@ def _panels(power: Power, drawer: Callable[[Axes, ClassPower], None]) -> str:
 def _completeness(axes: Axes, one: ClassPower) -> None:
     """Share found against ``snr_mf`` at the budget of a tenth of a false alarm a frame."""
     budget = one.budgets[-1]
-    for scores in budget.finders:
-        draw_completeness(axes, scores.name, scores.by_snr, scores.half_snr.value)
-    draw_ceiling(axes, budget)
+    _draw_model(axes, budget.finders[0])
+    for one_ in budget.finders[1:]:
+        RivalCurve.of_bins(one_.name, one_.by_snr, one_.half_snr.value, budget.rate).draw(axes)
+    top = budget.ceiling
+    RivalCurve(CEILING, top.snr, top.share, top.half_snr, budget.rate).draw(axes)
     axes.axvline(5, color="0.6", lw=0.8, ls=":")
     axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
     for bin_ in budget.finders[0].by_snr:
         if bin_.total:
-            axes.annotate(f"{bin_.total}", (middle(bin_), -0.08), ha="center", fontsize=7, color="0.4")
+            axes.annotate(f"{bin_.total}", (bin_.middle, -0.08), ha="center", fontsize=7, color="0.4")
     axes.set(xscale="log", xlim=(1, 300), ylim=(-0.11, 1.05), xlabel="matched-filter S/N of the object",
              ylabel="share found")  # fmt: skip
     axes.set_xticks([1, 3, 5, 10, 30, 100, 300], labels=["1", "3", "5", "10", "30", "100", "300"])
 
 
-def draw_completeness(axes: Axes, name: str, bins: Sequence[Bin], half_snr: float) -> None:
-    """Draw one finder's share found in bins of ``snr_mf``; the model's with Wilson's intervals."""
-    some = [one for one in bins if one.total]
-    x, y = [middle(one) for one in some], np.array([one.recall for one in some])
-    label = f"{name} (half at {number(half_snr)})" if math.isfinite(half_snr) else f"{name} (never half)"
-    if name == MODEL_NAME and some:
-        gap = [(one.recall - one.interval.low, one.interval.high - one.recall) for one in some]
-        axes.errorbar(x, y, np.clip(np.array(gap).T, 0, 1), fmt="o-", ms=4, lw=1.8, capsize=2, label=label, **style(name))
-    else:
-        axes.plot(x, y, marker="o", ms=2.5, lw=1.0, label=label, **style(name))
-
-
-def draw_ceiling(axes: Axes, budget: Budget) -> None:
-    """Draw the matched filter's curve."""
-    label = f"matched filter (half at {number(budget.ceiling.half_snr)})"
-    axes.plot(budget.ceiling.snr, budget.ceiling.share, color="0.35", lw=1.2, ls="-.", label=label)
-
-
-def style(name: str) -> Mapping[str, str]:
-    """Colour and dashes of a finder, the same in every figure."""
-    plain_name = name.removesuffix(CLEANED)
-    order = [MODEL_NAME, "limb annulus", "DAOStarFinder", "sep", "LoG"]
-    colour = PALETTE[order.index(plain_name)] if plain_name in order else PALETTE[-1]
-    return {"color": colour, "ls": "--" if name.endswith(CLEANED) else "-"}
+def _draw_model(axes: Axes, scores: FinderScores) -> None:
+    """Draw the model's share found in bins of ``snr_mf`` with Wilson's intervals."""
+    some = [one for one in scores.by_snr if one.total]
+    y = np.array([one.recall for one in some])
+    gap = [(one.recall - one.interval.low, one.interval.high - one.recall) for one in some]
+    label = f"model (half at {_or_never(scores.half_snr.value)})"
+    axes.errorbar([one.middle for one in some], y, np.clip(np.array(gap).T, 0, 1) if some else None, fmt="o-", ms=4,
+                  lw=1.8, capsize=2, color=MODEL_COLOUR, label=label)  # fmt: skip
 
 
 def _froc(axes: Axes, one: ClassPower) -> None:
     """Share found against false alarms a frame; dotted: the budgets."""
     for name, (rate, recall) in one.curves.items():
-        width = 1.8 if name == MODEL_NAME else 1.0
-        axes.step(np.r_[0, rate], np.r_[0, recall], where="post", lw=width, label=name, **style(name))
+        mine = name == MODEL_NAME
+        colour = MODEL_COLOUR if mine else COLOURS.get(name.removesuffix(CLEANED), OTHER_COLOUR)
+        axes.step(np.r_[0, rate], np.r_[0, recall], where="post", lw=1.8 if mine else 1.0, label=name, color=colour,
+                  ls="--" if name.endswith(CLEANED) else "-")  # fmt: skip
     for budget in one.budgets:
         axes.axvline(budget.rate, color="0.6", lw=0.8, ls=":")
     axes.set_xscale("symlog", linthresh=0.01, linscale=0.5)
     axes.set(xlim=(0, 10), ylim=(0, 1.05), xlabel="false alarms per frame", ylabel="share of objects found")
     axes.set_xticks([0, 0.01, 0.1, 1, 10])
     axes.xaxis.set_major_formatter("{x:g}")
-
-
-# ----------------------------------------------------------------------------------------------------------- reading
-
-
-def read_rivals(path: Path) -> Mapping[str, object]:
-    """Read what a report draws of a ``power.json``.
-
-    Raises:
-        InputError: the file is not there or not one of ours.
-
-    """
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if held["schema_version"] != 1 or set(held["classes"]) != set(CLASSES):
-            raise InputError(path, "is of another version", "make it again with `io-detector benchmark power`")
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error}", "name the power.json of a benchmark") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(path, "is no power.json", "name the power.json that `benchmark power` wrote") from error
-    return held

@@ -1,4 +1,4 @@
-"""From finds to figures: thresholds from the tuning frames, scores on the test frames, and what chance could do to them.
+"""From finds to figures: thresholds from the tuning frames, scores on the test frames, and what chance could do.
 
 A *budget* is a number of false alarms a frame that all are held to. ``screening`` and ``confident`` are what the model
 lets through at its operating points on the tuning frames; the third is a tenth of a false alarm a frame. Every rival's
@@ -42,6 +42,8 @@ TENTH, TENTH_RATE = "0.1 a frame", 0.1
 SEED, DRAWS, HALF_DRAWS = 5, 1000, 300
 FLOOR = -math.inf
 CURVE_RATE = 10.0
+BLOCK = 2_000_000
+"""Numbers held at a time while drawing."""
 CURVE_POINTS = 200
 
 
@@ -98,7 +100,9 @@ class Steps:
     def at(self, cut: float) -> tuple[Bools, int]:
         """(truths,) whether each is found, and false alarms, by what scores at least ``cut``."""
         steps = int((self.score >= cut).sum())
-        return (self.found[steps - 1], int(self.false[steps - 1])) if steps else (np.zeros(self.found.shape[1], bool), 0)
+        if not steps:
+            return np.zeros(self.found.shape[1], bool), 0
+        return self.found[steps - 1], int(self.false[steps - 1])
 
 
 @dataclass(frozen=True)
@@ -200,10 +204,10 @@ class Record:
         frames = weights @ np.bincount(self.owner, minlength=weights.shape[1])
         asked = weights @ np.bincount(self.owner_of_truth[self.demanded], minlength=weights.shape[1])
         found = np.zeros(len(weights))
-        for draw, weight in enumerate(weights):
-            w = weight[owner]
-            within = np.cumsum(w * false) <= rate * frames[draw] + 1e-9
-            found[draw] = (w * hit)[within].sum()
+        for part in np.array_split(np.arange(len(weights)), 1 + len(weights) * false.size // BLOCK):
+            drawn = weights[part][:, owner]
+            within = np.cumsum(drawn * false, axis=1) <= rate * frames[part, None] + 1e-9
+            found[part] = (drawn * hit * within).sum(axis=1)
         return found / np.where(asked > 0, asked, np.nan)
 
 
@@ -403,9 +407,7 @@ def _class(
 def _budget(
     name: str, rate: float, entrants: Sequence[Entrant], tuned: Sequence[Record], judged: Sequence[Record]
 ) -> Budget:
-    scored = [
-        _score(one, before, after, rate) for one, before, after in zip(entrants, tuned, judged, strict=True)
-    ]
+    scored = [_score(one, before, after, rate) for one, before, after in zip(entrants, tuned, judged, strict=True)]
     first, draws = scored[0][1], [drawn for _, drawn in scored]
     against = tuple(
         Against(
