@@ -346,6 +346,68 @@ def benchmark_limb(
         typer.echo(line)
 
 
+@benchmark.command("power")
+def benchmark_power(
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATASET]", exists=True, file_okay=False, show_default=False, help="Simulated unless given."
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products to judge on.")] = 100,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of these.")] = 62_001,
+    tuning_count: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products to tune rivals on.")] = 75,
+    tuning_seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of these.")] = 61_001,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+) -> None:
+    """Compare the model with star finders and a limb-annulus detector at equal false-alarm rates."""
+    from serve.show import Bar
+
+    with Bar(_stderr(), "opening") as bar:
+        power = _room("training.power").benchmark(
+            out, dataset, model, count=count, seed=seed, tuning_count=tuning_count, tuning_seed=tuning_seed,
+            workers=workers, progress=bar.stage,
+        )  # fmt: skip
+    for line in _room("training.power.page").lines(power):
+        typer.echo(line)
+
+
+@benchmark.command("speed")
+def benchmark_speed(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", dir_okay=False, show_default=False, help="The times.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
+    ] = None,
+    yolo: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", show_default=False, help="YOLO11n-seg, 800 x 800.")
+    ] = None,
+    unet: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", show_default=False, help="U-Net resnet18, 800 x 800.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(metavar="N", min=2, help="How often each is timed.")] = 12,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 62_001,
+) -> None:
+    """Time the model and the whole road beside other networks and a star finder."""
+    from serve.atomic import write_whole
+    from serve.show import Bar
+
+    speed = _room("training.speed")
+    with Bar(_stderr(), "timing") as bar:
+        timed = speed.measure(model, yolo, unet, rounds=rounds, seed=seed, progress=bar.at)
+    if out is not None:
+        write_whole(out, timed.to_json().encode())
+    for line in speed.lines(timed):
+        typer.echo(line)
+
+
 @benchmark.command("measure")
 def benchmark_measure(
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each kind.")] = 500,
@@ -455,13 +517,19 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
     ] = None,
+    rivals: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="power.json", show_default=False, help="What `benchmark power` wrote, to show beside the model."
+        ),
+    ] = None,
 ) -> None:
     """Judge a model on a dataset and write a report."""
     from serve.show import Bar
 
     judge = _room("training.evaluate")
     with Bar(_stderr(), "judging") as bar:
-        judge.evaluate(dataset, out, model, progress=bar.at)
+        judge.evaluate(dataset, out, model, rivals=rivals, progress=bar.at)
     typer.echo(f"report in {out}")
 
 

@@ -23,6 +23,7 @@ TRAINING_PACKAGES = (
     "tensorboard",
 )
 
+BENCH_PACKAGES = ("photutils", "sep", "astroscrappy")
 SERVICE_PACKAGES = ("fastapi", "starlette", "uvicorn", "prometheus_client", "pycocotools", "PIL")
 
 
@@ -37,7 +38,9 @@ def room(module: str, extra: str = "train") -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
-        if missing in (*TRAINING_PACKAGES, *SERVICE_PACKAGES, "training", "models"):
+        if missing in BENCH_PACKAGES:
+            extra = "train,bench"
+        if missing in (*TRAINING_PACKAGES, *BENCH_PACKAGES, *SERVICE_PACKAGES, "training", "models"):
             raise InputError(
                 missing, "is not installed, and this command needs it", f"pip install 'io-detector[{extra}]'"
             ) from error

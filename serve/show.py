@@ -49,6 +49,10 @@ class Bar:
         """Move the bar to ``done`` of ``total``."""
         self._bar.update(self._task, completed=done, total=total)
 
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Move the bar of work that has several stages."""
+        self._bar.update(self._task, description=what, completed=done, total=total)
+
 
 class Progress(Bar):
     """The progress of a batch run, and a line for every product that was turned away.

@@ -68,6 +68,7 @@ from training.report import (
     Speed,
     write_report,
 )
+from training.rival_curves import read_rivals
 
 CANDIDATE = "candidate"
 EXAMPLES = 8
@@ -103,6 +104,7 @@ def evaluate(
     *,
     limit: int | None = None,
     split: str | None = None,
+    rivals: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge a model on a dataset and write ``report.json`` and ``report.html`` into ``out``.
@@ -113,6 +115,7 @@ def evaluate(
         model: the .onnx file; None judges the released model.
         limit: judge at most this many frames (files, where there are no labels), spread evenly over the dataset.
         split: ``train``, ``val`` or ``test``; None takes ``test`` where there is one, else all.
+        rivals: the power.json of ``io-detector benchmark power``, whose curves the report shows beside the model's.
         progress: called with (done, total) frames.
 
     Raises:
@@ -123,7 +126,9 @@ def evaluate(
     """
     if out.resolve().is_relative_to(dataset.resolve()):
         raise InputError(out, f"lies inside the dataset {dataset}", "write the report beside it")
+    others = None if rivals is None else read_rivals(rivals)
     report = evaluate_model(Model.open(model), dataset, limit=limit, split=split, progress=progress)
+    report = report if others is None else report.with_rivals(others)
     write_report(report, out)
     return report
 
@@ -285,8 +290,8 @@ class Judged:
         after_scores = perf_counter()
         regions = {point: scorer.regions(frame, limb, scores, points[point]) for point in OPERATING_POINTS}
         end = perf_counter()
-        regions[CANDIDATE] = scorer.regions(frame, limb, scores, _lowered(points[OPERATING_POINTS[0]]))
-        truths = () if labelled is None else _truths_of(labelled)
+        regions[CANDIDATE] = scorer.regions(frame, limb, scores, lowered(points[OPERATING_POINTS[0]]))
+        truths = () if labelled is None else truths_of(labelled)
         matches = {} if labelled is None else {
             point: match_objects(truths, found, scores) for point, found in regions.items()
         }  # fmt: skip
@@ -295,7 +300,7 @@ class Judged:
 
     def record(self, file_name: str) -> FrameRecord:
         """Count this frame."""
-        verdict, offset, radius_error = _judge_limb(self.limb, self.labelled)
+        verdict, offset, radius_error = judge_limb(self.limb, self.labelled)
         return FrameRecord(
             frame_id=self.frame.id,
             file=file_name,
@@ -375,12 +380,12 @@ class Judged:
         return "false" if region.kind in self.labelled.looked_for and looked_at >= 0.5 else "unjudged"
 
 
-def _lowered(thresholds: Mapping[str, Threshold]) -> dict[str, Threshold]:
+def lowered(thresholds: Mapping[str, Threshold]) -> dict[str, Threshold]:
     """Thresholds that keep every region a lower seed or score could ever give."""
     return {kind: limit.model_copy(update={"seed": limit.grow, "score": 0.0}) for kind, limit in thresholds.items()}
 
 
-def _truths_of(labelled: LabelledFrame) -> tuple[Truth, ...]:
+def truths_of(labelled: LabelledFrame) -> tuple[Truth, ...]:
     """Objects, and labelled stretches of limb as objects of their own."""
     stretches = (sector(interval, labelled.limb, labelled.shape) for interval in labelled.limb_intervals)
     return labelled.objects + tuple(stretches)
@@ -395,7 +400,7 @@ def _only_faint(labelled: LabelledFrame, number: int) -> NDArray[np.bool_]:
     return pixels[True] & ~pixels[False]
 
 
-def _judge_limb(found: Limb, labelled: LabelledFrame | None) -> tuple[str, float, float]:
+def judge_limb(found: Limb, labelled: LabelledFrame | None) -> tuple[str, float, float]:
     """Verdict, distance of the centres, and difference of the radii (found minus true), pixels."""
     if labelled is None:
         return ("found" if found.trusted else "none"), math.nan, math.nan

@@ -132,10 +132,22 @@ def match_objects(truths: Sequence[Truth], regions: Sequence[Region], scores: ND
         scores: (2, H, W), what the regions were found in: the weights of their centroids.
 
     """
-    overlap, paired = _pairs(truths, regions, scores)
-    faint = np.array([truth.faint for truth in truths], bool)
-    of_truth = np.full(len(truths), -1)
-    of_region = np.full(len(regions), FALSE_ALARM)
+    overlap, paired = pairs(truths, regions, [centroid(region, scores) for region in regions])
+    return pair_up(overlap, paired, np.array([truth.faint for truth in truths], bool))
+
+
+def pair_up(overlap: Floats, paired: NDArray[np.bool_], faint: NDArray[np.bool_]) -> Match:
+    """Pair one to one.
+
+    Args:
+        overlap: (truths, regions) IoU.
+        paired: the same shape; whether they may be a pair.
+        faint: (truths,) which objects cannot be demanded.
+
+    """
+    truths, regions = overlap.shape
+    of_truth = np.full(truths, -1)
+    of_region = np.full(regions, FALSE_ALARM)
     for wave in (~faint, faint):  # what must be found has the first choice
         free = wave[:, None] & (of_region == FALSE_ALARM)[None, :] & paired
         for row, column in _assign(free, overlap):
@@ -147,14 +159,13 @@ def match_objects(truths: Sequence[Truth], regions: Sequence[Region], scores: ND
     return Match(tuple(of_truth.tolist()), tuple(of_region.tolist()), tally)
 
 
-def _pairs(
-    truths: Sequence[Truth], regions: Sequence[Region], scores: NDArray[np.float32]
+def pairs(
+    truths: Sequence[Truth], regions: Sequence[Region], centres: Sequence[tuple[float, float]]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """IoU and whether it is a pair, both (truths, regions)."""
+    """IoU and whether it is a pair, both (truths, regions); ``centres`` are (x, y) of each region in pixels."""
     overlap = np.zeros((len(truths), len(regions)))
     paired = np.zeros(overlap.shape, bool)
-    for column, region in enumerate(regions):
-        centre = centroid(region, scores)
+    for column, (region, centre) in enumerate(zip(regions, centres, strict=True)):
         for row, truth in enumerate(truths):
             if truth.kind == region.kind:
                 overlap[row, column] = object_iou(truth, region)
@@ -231,7 +242,7 @@ def bootstrap_ratio(part: Sequence[float], whole: Sequence[float], seed: int = 0
     parts, wholes = np.asarray(part, float), np.asarray(whole, float)
     if parts.size < 2 or not wholes.any():
         return Interval()
-    weights = _weights(parts.size, seed, draws)
+    weights = resamples(parts.size, seed, draws)
     bottom = weights @ wholes
     values = (weights @ parts)[bottom > 0] / bottom[bottom > 0]
     low, high = np.percentile(values, [2.5, 97.5])
@@ -239,7 +250,7 @@ def bootstrap_ratio(part: Sequence[float], whole: Sequence[float], seed: int = 0
 
 
 @lru_cache(maxsize=2)  # a report asks for the same one dozens of times
-def _weights(size: int, seed: int, draws: int) -> Floats:
+def resamples(size: int, seed: int, draws: int) -> Floats:
     """How often each of ``size`` observations is drawn in each resample, (draws, size)."""
     rng = np.random.default_rng(seed)
     rows = [np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(draws)]
@@ -291,6 +302,12 @@ class Bin:
     def interval(self) -> Interval:
         """Wilson's."""
         return wilson(self.found, self.total)
+
+    @property
+    def middle(self) -> float:
+        """Where a bin is drawn: its geometric middle; an open end lies a factor of four away."""
+        low = self.low if self.low > 0 else self.high / 4
+        return math.sqrt(low * (self.high if math.isfinite(self.high) else 4 * self.low))
 
 
 def recall_by_snr(snr: Floats, found: NDArray[np.bool_], edges: Sequence[float] = SNR_EDGES) -> list[Bin]:

@@ -12,7 +12,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from detector.card import OPERATING_POINTS
 from detector.frame import CLASSES
 from training.metrics import Bin, Froc, Reliability, Tally
+from training.rival_curves import RivalCurve, Rivals
 
 SCHEMA_VERSION = 1
 COLOURS = {"screening": "#0072B2", "confident": "#D55E00", "truth": "#56E0B4", "found": "#FFB000", "limb": "#E58AC0"}
@@ -119,6 +120,7 @@ class ClassReport:
         froc: free-response curve over the score of candidate regions.
         average_precision: of candidate regions; NaN where there is nothing to find.
         reliability: of the scores of candidate regions.
+        rivals: what others find, held to the same false alarms, and the perfect filter; none unless given.
 
     Candidate regions are those of the screening point with its seed lowered to its grow threshold.
 
@@ -132,6 +134,7 @@ class ClassReport:
     froc: Froc | None = None
     average_precision: float = math.nan
     reliability: Reliability | None = None
+    rivals: tuple[RivalCurve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -305,6 +308,7 @@ class Report:
         limb, speed: the limb finder; time.
         frames: what was counted on each frame.
         examples: cut-outs for the page; not in ``report.json``.
+        rivals_judged_on: name, frames and lock of the frames that the rivals' curves were made on; empty without them.
 
     """
 
@@ -316,24 +320,30 @@ class Report:
     frames: tuple[FrameRecord, ...]
     examples: tuple[Example, ...] = ()
     schema_version: int = SCHEMA_VERSION
+    rivals_judged_on: Mapping[str, object] = field(default_factory=dict)
+
+    def with_rivals(self, rivals: Rivals) -> Report:
+        """The same report, with the curves of others beside the model's."""
+        classes = {kind: replace(one, rivals=rivals.curves[kind]) for kind, one in self.classes.items()}
+        return replace(self, classes=classes, rivals_judged_on=rivals.judged_on)
 
     def to_json(self) -> str:
         """Write the content of ``report.json``."""
         known = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "examples"}
-        document = {name: _plain(value) for name, value in known.items()}
+        document = {name: plain(value) for name, value in known.items()}
         return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True) + "\n"
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Dataclasses, arrays and NaN as JSON knows them."""
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -469,34 +479,30 @@ def _two_panels(report: Report, drawer: Callable[[Axes, ClassReport], None]) -> 
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=7.5, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2)
-    return _as_address(figure, "svg")
+    return as_address(figure, "svg")
 
 
 def _draw_completeness(axes: Axes, scores: ClassReport) -> None:
     """Share found against ``snr_mf``, with Wilson's intervals and the number of objects under each bin."""
     for shift, point in zip((0.97, 1.03), OPERATING_POINTS, strict=True):
         bins = [one for one in scores.by_snr.get(point, []) if one.total]
-        x = [_middle(one) * shift for one in bins]
+        x = [one.middle * shift for one in bins]
         y = np.array([one.recall for one in bins])
         error = np.array([(one.recall - one.interval.low, one.interval.high - one.recall) for one in bins])
         half = scores.half_snr.get(point, math.nan)
         label = point if math.isnan(half) else f"{point} (half at {number(half)})"
         axes.errorbar(x, y, np.clip(error.T, 0, 1) if bins else None, fmt="o-", ms=4, lw=1.2, capsize=2,
                       color=COLOURS[point], label=label)  # fmt: skip
+    for rival in scores.rivals:
+        rival.draw(axes)
     for one in scores.by_snr.get(OPERATING_POINTS[0], []):
         if one.total:
-            axes.annotate(f"{one.total}", (_middle(one), -0.1), ha="center", fontsize=7, color="0.4")
+            axes.annotate(f"{one.total}", (one.middle, -0.1), ha="center", fontsize=7, color="0.4")
     axes.axvline(5, color="0.6", lw=0.8, ls=":")
     axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
     axes.set(xscale="log", ylim=(-0.14, 1.05), xlim=(1, 300), xlabel="matched-filter S/N of the object",
              ylabel="share found")  # fmt: skip
     axes.set_xticks([1, 3, 5, 10, 30, 100, 300], labels=["1", "3", "5", "10", "30", "100", "300"])
-
-
-def _middle(one: Bin) -> float:
-    """Where a bin is drawn: its geometric middle, the open ends at 1.5 and 200."""
-    low = one.low if one.low > 0 else one.high / 4
-    return math.sqrt(low * (one.high if math.isfinite(one.high) else 4 * one.low))
 
 
 def _draw_froc(axes: Axes, scores: ClassReport) -> None:
@@ -556,7 +562,7 @@ def draw_example(example: Example) -> str:
         axes.add_patch(Circle((x, y), radius, fill=False, ls=":", lw=1.0, color=COLOURS["limb"]))
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_axis_off()
-    return _as_address(figure, "png")
+    return as_address(figure, "png")
 
 
 def _outline(axes: Axes, plane: NDArray[np.bool_], colour: str, style: str) -> None:
@@ -567,7 +573,7 @@ def _outline(axes: Axes, plane: NDArray[np.bool_], colour: str, style: str) -> N
         axes.contour(columns, rows, padded, [0.5], colors=[colour], linestyles=[style], linewidths=[1.2])
 
 
-def _as_address(figure: Figure, kind: str) -> str:
+def as_address(figure: Figure, kind: str) -> str:
     """Write the picture as a ``data:`` address, the same bytes every time."""
     stream = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "io-detector"}):

@@ -19,7 +19,7 @@ from detector.frame import Frame, sha256_of
 from detector.limb import Limb
 from detector.mask import Mask
 from detector.session import Model as OpenedModel
-from training.evaluate import _judge_limb, _spread, evaluate, evaluate_model, object_tally, score_class
+from training.evaluate import _spread, evaluate, evaluate_model, judge_limb, object_tally, score_class
 from training.labels import DatasetWriter, LabelledFrame, LimbInterval, Truth
 from training.labels.truth import UNSTATED, limb_strip
 from training.metrics import Tally
@@ -314,7 +314,7 @@ def test_stretch_of_limb_is_found_by_what_rises_there(model, tmp_path):
     ],
 )
 def test_circle_is_right_within_a_pixel_or_a_hundredth(found, true, verdict):
-    assert _judge_limb(found, label("f", limb=true))[0] == verdict
+    assert judge_limb(found, label("f", limb=true))[0] == verdict
 
 
 def test_intervals_draw_observations_not_frames(report):
@@ -377,8 +377,8 @@ def test_a_class_that_nobody_looked_for_is_not_judged(model, tmp_path):
 
 def test_labels_that_do_not_name_the_limb_do_not_call_it_invented():
     found = Limb(1, 1, 9)
-    assert _judge_limb(found, label("f", limb=Limb.none(UNSTATED)))[0] == "found"
-    assert _judge_limb(Limb.none(""), label("f", limb=Limb.none(UNSTATED)))[0] == "none"
+    assert judge_limb(found, label("f", limb=Limb.none(UNSTATED)))[0] == "found"
+    assert judge_limb(Limb.none(""), label("f", limb=Limb.none(UNSTATED)))[0] == "none"
 
 
 def test_frames_that_the_model_was_trained_on_are_refused(model, story):
