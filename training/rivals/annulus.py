@@ -108,7 +108,7 @@ def unwrap(sight: Sight, despike: bool) -> Ring:
     weight = sight.frame.valid.astype(np.float32)
     image, weight = (cv2.blur(plane, (cell, cell)) for plane in (image * weight, weight))
     altitudes = first + row_px * (np.arange(rows) + 0.5)
-    inside = radius * np.linspace(*LIMB_LIGHT, 4)
+    inside = np.asarray(radius * np.linspace(*LIMB_LIGHT, 4), float)
     values, seen = _sampled(image, weight, limb, altitudes, columns)
     lit, lit_seen = _sampled(image, weight, limb, inside, columns)
     light = np.where(lit_seen, lit - sight.levels.sky, 0).sum(axis=0) / np.maximum(lit_seen.sum(axis=0), 1)
@@ -212,15 +212,15 @@ def _around(values: Floats, seen: Bools, window_deg: float) -> tuple[Floats, Flo
 
 def _median(values: Floats) -> Floats:
     """Median of every row without its NaN; 0 for a row of NaN."""
-    empty = np.isnan(values).all(axis=1)
+    empty = np.asarray(np.isnan(values).all(axis=1))
     return np.where(empty, 0.0, np.nanmedian(np.where(empty[:, None], 0.0, values), axis=1))
 
 
 def plumes(sigmas: Floats, ring: Ring, zone_px: float) -> list[tuple[Bools, float]]:
     """Joined cells that begin at the limb, are no speck and span less than a plume can, with their score.
 
-    Cells are joined at the lowest of LEVELS; what spans too much there, a plume in a sea of glare, is looked at again at
-    the next.
+    Cells are joined at the lowest of LEVELS; what spans too much there, a plume in a sea of glare, is looked at again
+    at the next.
     """
     seam = int(np.argmin((sigmas >= LEVELS[0]).sum(axis=0)))  # where the ring is cut open: through as little as can be
     turned = np.roll(sigmas, -seam, axis=1)
