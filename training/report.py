@@ -469,16 +469,22 @@ def figures(report: Report) -> dict[str, str]:
     return {name: _two_panels(report, drawer) for name, drawer in drawers.items()}
 
 
+ABOVE = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97)}
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+"""Where a legend stands: short ones above a panel, those with rivals in them below."""
+
+
 def _two_panels(report: Report, drawer: Callable[[Axes, ClassReport], None]) -> str:
     """One panel a class, drawn by ``drawer(axes, class report)``."""
-    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    crowded = drawer is _draw_completeness and any(one.rivals for one in report.classes.values())
+    figure = Figure(figsize=(9.6, 4.6 if crowded else 3.4), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2), CLASSES, strict=True):
         drawer(axes, report.classes[kind])
         axes.set_title(NAMES[kind][1].capitalize(), fontsize=10, loc="left")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=7.5, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2)
+            axes.legend(fontsize=7.5, frameon=False, ncols=2, **(BELOW if crowded else ABOVE))
     return as_address(figure, "svg")
 
 

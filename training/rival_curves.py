@@ -20,8 +20,8 @@ BUDGET = "confident"
 """Of the false-alarm rates of a power.json the one that a report shows."""
 CEILING = "matched filter"
 CLEANED = ", hits cleaned"
-COLOURS = {"limb annulus": "#0072B2", "DAOStarFinder": "#0072B2", "sep": "#009E73", "LoG": "#CC79A7", CEILING: "0.35"}
-OTHER_COLOUR = "#000000"
+COLOURS = {"limb annulus": "#009E73", "DAOStarFinder": "#009E73", "sep": "#CC79A7", "LoG": "#000000", CEILING: "0.45"}
+OTHER_COLOUR = "#56B4E9"
 NOT_OURS = "is no power.json that can be read"
 MAKE_ONE = "name the power.json that `io-detector benchmark power` wrote"
 

@@ -1,7 +1,7 @@
 """From finds to figures: thresholds from the tuning frames, scores on the test frames, and what chance could do.
 
 A *budget* is a number of false alarms a frame that all are held to. ``screening`` and ``confident`` are what the model
-lets through at its operating points on the tuning frames; the third is a tenth of a false alarm a frame. Every rival's
+lets through at its operating points on the tuning frames; the third is a tenth of a false alarm a frame. Everybody's
 threshold is the lowest that stays within the budget on the tuning frames; what it then costs on the test frames stands
 beside what it finds. Because that may differ a little from finder to finder, recall is also read off each finder's own
 test curve at exactly the budget. Intervals draw whole observations, the same for all, so differences are paired.
@@ -264,6 +264,7 @@ class FinderScores:
         cut: threshold on its score.
         tuned_rate: false alarms a frame on the tuning frames.
         recall, false_per_frame: on the test frames.
+        frames_hit: frames with a false alarm: one frame of hundreds can carry most of them.
         recall_at_rate: recall on its own test curve at exactly the budget.
         half_snr: ``snr_mf`` at which half of the objects are found; infinite where that is never reached.
         by_snr: found objects in bins of ``snr_mf``, faint ones too.
@@ -277,6 +278,7 @@ class FinderScores:
     tuned_rate: float
     recall: Measured
     false_per_frame: Measured
+    frames_hit: int
     recall_at_rate: Value
     half_snr: Value
     by_snr: list[Bin]
@@ -446,6 +448,7 @@ def _score(entrant: Entrant, tuned: Record, judged: Record, rate: float) -> tupl
         tuned_rate=float(tuned.at(cut)[1].mean()),
         recall=_share(hits, asked),
         false_per_frame=_rate(judged, false, np.ones(len(judged.frames), bool)),
+        frames_hit=int((false > 0).sum()),
         recall_at_rate=_interval(exact, drawn[1]),
         half_snr=_interval(half_point(judged.snr, found), drawn[2]),
         by_snr=recall_by_snr(judged.snr, found),

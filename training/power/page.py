@@ -56,10 +56,10 @@ def lines(power: Power) -> list[str]:
                 f"{NAMES[kind][1]}, {budget.name}: {budget.rate:.3f} false alarms a frame; "
                 f"{one.objects} objects on {sum(power.frames.values())} frames"
             )
-            said.append(f"  {'':<28}{'found':<18}{'false a frame':<22}{'found at the rate':<20}{'half at S/N':<20}")
+            said.append(f"  {'':<28}{'found':<18}{'false a frame, frames hit':<27}{'found at the rate':<20}half at S/N")
             said += [_line(scores) for scores in budget.finders]
             top = budget.ceiling
-            said.append(f"  {'matched filter':<28}{percent(top.recall):<60}{number(top.half_snr)}")
+            said.append(f"  {'matched filter':<28}{percent(top.recall):<65}{number(top.half_snr)}")
             said += [
                 f"  model - {one.rival:<28} found {signed(one.recall_gain)}, at the rate "
                 f"{signed(one.recall_gain_at_rate)}; half {half(one.half_ratio)} times fainter"
@@ -70,9 +70,9 @@ def lines(power: Power) -> list[str]:
 
 def _line(scores: FinderScores) -> str:
     found = f"{value(scores.recall)} {interval(scores.recall)}"
-    false = f"{value(scores.false_per_frame, 'rate')} ({interval(scores.false_per_frame, 'rate')})"
+    false = f"{value(scores.false_per_frame, 'rate')} ({interval(scores.false_per_frame, 'rate')}), {scores.frames_hit}"
     exact = f"{percent(scores.recall_at_rate.value)} {ends(scores.recall_at_rate)}"
-    return f"  {scores.name:<28}{found:<18}{false:<22}{exact:<20}{half(scores.half_snr)}"
+    return f"  {scores.name:<28}{found:<18}{false:<27}{exact:<20}{half(scores.half_snr)}"
 
 
 def ends(one: Value) -> str:
@@ -104,13 +104,16 @@ def _or_never(number_: float) -> str:
 
 
 def _panels(power: Power, drawer: Callable[[Axes, ClassPower], None]) -> str:
-    figure = Figure(figsize=(10.5, 4.4), layout="constrained")
+    figure = Figure(figsize=(10.5, 5.0), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2), CLASSES, strict=True):
         drawer(axes, power.classes[kind])
         axes.set_title(NAMES[kind][1].capitalize(), fontsize=10, loc="left")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=7, frameon=False, loc="upper left")
+        handles, labels = axes.get_legend_handles_labels()
+        order = sorted(range(len(labels)), key=lambda place: not labels[place].startswith(MODEL_NAME))
+        axes.legend([handles[place] for place in order], [labels[place] for place in order], fontsize=7.5,
+                    frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)  # fmt: skip
     return as_address(figure, "svg")
 
 

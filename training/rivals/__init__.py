@@ -22,9 +22,9 @@ CLEANINGS = (2.0, 5.0)
 
 
 def _spots(cleanings: tuple[float | None, ...]) -> dict[str, list[Rival]]:
-    dao = product(cleanings, (2, 4), (1.5, 2.5))
-    sep = product(cleanings, (2, 4), (0.0, 1.0))
-    log = product(cleanings, (2, 4), ((0.7, 1.0, 1.5), (0.7, 1.0, 1.5, 2.2, 3.2)))
+    dao = product(cleanings, (2, 4), (False, True), (1.5, 2.5))
+    sep = product(cleanings, (2, 4), (False, True), (0.0, 1.0))
+    log = product(cleanings, (2, 4), (False, True), ((0.7, 1.0, 1.5), (0.7, 1.0, 1.5, 2.2, 3.2)))
     return {
         "DAOStarFinder": [DaoStars(*settings) for settings in dao],
         "sep": [SepSources(*settings) for settings in sep],

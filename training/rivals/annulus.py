@@ -108,7 +108,7 @@ def unwrap(sight: Sight, despike: bool) -> Ring:
     weight = sight.frame.valid.astype(np.float32)
     image, weight = (cv2.blur(plane, (cell, cell)) for plane in (image * weight, weight))
     altitudes = first + row_px * (np.arange(rows) + 0.5)
-    inside = np.asarray(radius * np.linspace(*LIMB_LIGHT, 4), float)
+    inside = np.asarray(radius * np.linspace(*LIMB_LIGHT, 4), np.float64)
     values, seen = _sampled(image, weight, limb, altitudes, columns)
     lit, lit_seen = _sampled(image, weight, limb, inside, columns)
     light = np.where(lit_seen, lit - sight.levels.sky, 0).sum(axis=0) / np.maximum(lit_seen.sum(axis=0), 1)
@@ -204,15 +204,13 @@ def _around(values: Floats, seen: Bools, window_deg: float) -> tuple[Floats, Flo
         level = _median(part)
         found[:, :, step] = level, 1.4826 * _median(np.abs(part - level[:, None]))
     place = np.arange(azimuths)
-    level, deviation = (
-        np.array([np.interp(place, middles, row, period=azimuths) for row in plane]) for plane in found
-    )
+    level, deviation = (np.array([np.interp(place, middles, row, period=azimuths) for row in plane]) for plane in found)
     return level, deviation
 
 
 def _median(values: Floats) -> Floats:
     """Median of every row without its NaN; 0 for a row of NaN."""
-    empty = np.asarray(np.isnan(values).all(axis=1))
+    empty = np.asarray(np.isnan(values).all(axis=1), bool)
     return np.where(empty, 0.0, np.nanmedian(np.where(empty[:, None], 0.0, values), axis=1))
 
 
@@ -241,8 +239,8 @@ def plumes(sigmas: Floats, ring: Ring, zone_px: float) -> list[tuple[Bools, floa
 def _core(sigmas: Floats, cells: Bools, score: float) -> Bools:
     """Cells of a region that are joined with its peak above OUTLINE of it: what a person would draw around."""
     labels, _ = ndimage.label(cells & (sigmas >= OUTLINE * score), structure=EVERY_NEIGHBOUR)
-    peak = np.unravel_index(np.where(cells, sigmas, -np.inf).argmax(), cells.shape)
-    return np.asarray(labels == labels[peak])
+    peak = int(np.where(cells, sigmas, -np.inf).argmax())
+    return np.asarray(labels == labels.ravel()[peak])
 
 
 def _stands(box: tuple[slice, slice], ring: Ring, zone_px: float) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -20,8 +21,9 @@ from detector.regions import Region, altitude_px, limb_zone_px
 Image = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-MOST_FINDS = 60
-"""Finds kept on a frame, the most certain: far more than any operating point lets through."""
+MOST_FINDS = 300
+"""Finds kept on a frame, the most certain: more than any budget lets through."""
+CROWD, CROWD_SIGMAS = 20, 5.0
 MARGIN_PX = 24
 MESH_PX = 32
 HIT_SIGMAS = 4.5
@@ -72,6 +74,7 @@ class Sight:
         self.levels = measure_levels(frame.image, frame.valid)
         self.significance = lru_cache(maxsize=None)(self._significance)
         self._calm = lru_cache(maxsize=None)(self._without_hits)
+        self._found: dict[Hashable, list[Find]] = {}
 
     @cached_property
     def box(self) -> tuple[slice, slice]:
@@ -87,9 +90,26 @@ class Sight:
         """Whether there is nothing to look at."""
         return self.frame.valid[self.box].sum() < MESH_PX
 
-    def spots(self, finds: list[Find]) -> list[Find]:
-        """Of the finds those that may be hot spots (on the disk, where it is known), the most certain first."""
-        kept = [find for find in finds if not self.limb.trusted or self._on_disk(find)]
+    def once(self, key: Hashable, finder: Callable[[], list[Find]]) -> list[Find]:
+        """What ``finder`` finds; looked for once a key."""
+        if key not in self._found:
+            self._found[key] = [] if self.blank else finder()
+        return self._found[key]
+
+    def spots(self, finds: list[Find], crowd: bool) -> list[Find]:
+        """Of the finds those that may be hot spots (on the disk, where it is known), the most certain first.
+
+        Args:
+            finds: with signal-to-noise as score.
+            crowd: whether a score counts relative to the frame's own CROWD-th best, where that is more than noise: one
+                bright dot among hundreds of radiation hits means less than one alone.
+
+        """
+        best = sorted((find.score for find in finds), reverse=True)
+        rank = max(best[CROWD - 1] / CROWD_SIGMAS, 1.0) if crowd and len(best) >= CROWD else 1.0
+        kept = [
+            replace(find, score=find.score / rank) for find in finds if not self.limb.trusted or self._on_disk(find)
+        ]
         return sorted(kept, key=lambda find: (-find.score, find.y_px, find.x_px))[:MOST_FINDS]
 
     def _on_disk(self, find: Find) -> bool:
@@ -100,7 +120,7 @@ class Sight:
         """How far every pixel of ``box`` rises above its surroundings, in units of the local noise.
 
         The surroundings are the median of 5 x 5 pixels that lie ``spacing`` apart, so edges stay edges; the noise is
-        the clipped deviation of what is left, in meshes of 32 pixels, at least that of the sky.
+        the clipped deviation of what is left, in meshes of 32 pixels, at least the camera's and that of the sky.
 
         Args:
             spacing: pixels.
@@ -111,23 +131,31 @@ class Sight:
         image = self._filled() if objlim is None else self._calm(objlim)
         excess = image - spaced_median(image, spacing)
         noise = sep.Background(excess, mask=~valid, bw=MESH_PX, bh=MESH_PX).rms()
-        sigmas = excess / np.maximum(noise, np.float32(self.levels.sigma))
+        sigmas = excess / np.maximum(noise, self._least_noise(image))
         return Cut(np.where(valid, sigmas, np.float32(0)), self.box[1].start, self.box[0].start)
 
     def _filled(self) -> Image:
         sky = np.float32(self.levels.sky)
         return np.ascontiguousarray(np.where(self.frame.valid[self.box], self.frame.image[self.box], sky))
 
-    def _without_hits(self, objlim: float) -> Image:
-        """Clean radiation hits out of the picture by L.A.Cosmic (van Dokkum 2001) as astroscrappy does it.
+    def _least_noise(self, image: Image) -> Image:
+        """(h, w): the camera's noise where that is known, at least that of the sky and of rounding."""
+        noise = self.frame.noise
+        camera = noise.sigma(image) if np.isfinite(noise.read) else np.float32(0)
+        return np.maximum(np.full_like(image, max(self.levels.sigma, self._rounding)), camera)
 
-        The noise is the camera's where that is known, else that of the sky.
-        """
-        image, noise = self._filled(), self.frame.noise
-        sigma = noise.sigma(image) if np.isfinite(noise.read) else np.full_like(image, self.levels.sigma)
-        variance = np.maximum(sigma, np.full_like(image, self.levels.sigma)) ** 2
+    @cached_property
+    def _rounding(self) -> float:
+        """Noise of rounding: 0.29 of the smallest step between values, at least a ten-thousandth of their range."""
+        values = np.unique(self.frame.image[self.frame.valid])
+        return max(0.29 * float(np.diff(values).min()), 1e-4 * float(np.ptp(values))) if values.size > 1 else 1.0
+
+    def _without_hits(self, objlim: float) -> Image:
+        """Clean radiation hits out of the picture by L.A.Cosmic (van Dokkum 2001) as astroscrappy does it."""
+        image = self._filled()
         _, cleaned = astroscrappy.detect_cosmics(
-            image - np.float32(self.levels.sky), inmask=~self.frame.valid[self.box], invar=variance,
+            image - np.float32(self.levels.sky), inmask=~self.frame.valid[self.box],
+            invar=self._least_noise(image) ** 2,
             sigclip=HIT_SIGMAS, objlim=objlim, satlevel=np.inf,
         )  # fmt: skip
         return np.asarray(cleaned + np.float32(self.levels.sky), np.float32)
