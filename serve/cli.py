@@ -523,13 +523,19 @@ def evaluate(
             metavar="power.json", show_default=False, help="What `benchmark power` wrote, to show beside the model."
         ),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="OTHER.onnx", dir_okay=False, show_default=False, help="A model to compare with."),
+    ] = None,
 ) -> None:
     """Judge a model on a dataset and write a report."""
     from serve.show import Bar
 
     judge = _room("training.evaluate")
     with Bar(_stderr(), "judging") as bar:
-        judge.evaluate(dataset, out, model, rivals=rivals, progress=bar.at)
+        report = judge.evaluate(dataset, out, model, rivals=rivals, against=against, progress=bar.at)
+    if report.comparison is not None:
+        typer.echo(f"{report.comparison.verdict} than {report.comparison.other}".replace("able than", "able from"))
     typer.echo(f"report in {out}")
 
 

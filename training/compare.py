@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detector.errors import InputError
 from detector.frame import CLASSES
-from training.report import FrameRecord
+from training.report import Comparison, Difference, FrameRecord
 
 RATES = (0.02, 0.05, 0.1, 0.2, 0.5)
 """False alarms a frame."""
@@ -25,44 +25,6 @@ DRAWS = 2000
 SEED = 20_230_364
 CANDIDATE = "candidate"
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Free-response scores of both models, and the 95 % interval of their difference; NaN without objects."""
-
-    ours: float
-    theirs: float
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def verdict(self) -> str:
-        """``better``, ``worse`` or ``not distinguishable``."""
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "not distinguishable"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How a model does beside another on the same frames.
-
-    Attributes:
-        other: ``name@version`` of the other model, and the head of its sha256.
-        by_class: for each class.
-        whole: averaged over the classes that have objects.
-        verdict: ``better``, ``worse`` or ``not distinguishable``, of ``whole``.
-        rates: the false-alarm rates of the score.
-
-    """
-
-    other: str
-    by_class: Mapping[str, Difference]
-    whole: Difference
-    verdict: str
-    rates: tuple[float, ...] = RATES
 
 
 def compare(ours: Sequence[FrameRecord], theirs: Sequence[FrameRecord], other: str) -> Comparison:
@@ -85,7 +47,7 @@ def compare(ours: Sequence[FrameRecord], theirs: Sequence[FrameRecord], other: s
     asked = [kind for kind in CLASSES if math.isfinite(by_class[kind].ours)]
     both = ([_mean([held[kind][side] for kind in asked]) for side in (0, 1)] for held in (plain, resampled))
     whole = _difference(*both)
-    return Comparison(other, by_class, whole, whole.verdict)
+    return Comparison(other, by_class, whole, whole.verdict, RATES)
 
 
 def _mean(of_classes: Sequence[Floats]) -> Floats:

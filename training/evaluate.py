@@ -12,7 +12,7 @@ import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol, TypeVar
@@ -26,10 +26,13 @@ from detector.frame import CLASSES, Frame, sha256_of
 from detector.levels import measure_levels
 from detector.limb import Limb, find_limb
 from detector.mask import Mask
+from detector.measure import measure
 from detector.products import Product, find_products
 from detector.readers import read_frames
 from detector.regions import Region, mask_of
 from detector.session import Model
+from training.accuracy import Pair, accuracies
+from training.compare import compare
 from training.labels import Dataset, LabelledFrame, Truth, read_dataset, sector
 from training.labels.splits import refuse_leaks, refuse_seen
 from training.metrics import (
@@ -70,7 +73,7 @@ from training.report import (
 )
 from training.rival_curves import read_rivals
 
-CANDIDATE = "candidate"
+CANDIDATE, CONFIDENT = "candidate", "confident"
 EXAMPLES = 8
 """Pictures a class and verdict."""
 CROP_PX = 48
@@ -105,6 +108,7 @@ def evaluate(
     limit: int | None = None,
     split: str | None = None,
     rivals: Path | None = None,
+    against: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge a model on a dataset and write ``report.json`` and ``report.html`` into ``out``.
@@ -116,6 +120,7 @@ def evaluate(
         limit: judge at most this many frames (files, where there are no labels), spread evenly over the dataset.
         split: ``train``, ``val`` or ``test``; None takes ``test`` where there is one, else all.
         rivals: the power.json of ``io-detector benchmark power``, whose curves the report shows beside the model's.
+        against: another model, judged on the same frames; the report says whether this one is better.
         progress: called with (done, total) frames.
 
     Raises:
@@ -127,8 +132,13 @@ def evaluate(
     if out.resolve().is_relative_to(dataset.resolve()):
         raise InputError(out, f"lies inside the dataset {dataset}", "write the report beside it")
     others = None if rivals is None else read_rivals(rivals)
+    other = None if against is None else Model.open(against)
     report = evaluate_model(Model.open(model), dataset, limit=limit, split=split, progress=progress)
     report = report if others is None else report.with_rivals(others)
+    if other is not None:
+        theirs = evaluate_model(other, dataset, limit=limit, split=split, progress=progress)
+        named = f"{other.name} ({other.path.name}, sha256 {other.sha256[:12]})"
+        report = replace(report, comparison=compare(report.frames, theirs.frames, named))
     write_report(report, out)
     return report
 
@@ -148,16 +158,19 @@ def evaluate_model(
         stream = _plain_stream(dataset, limit)
     gallery = Gallery()
     records: list[FrameRecord] = []
+    pairs: list[Pair] = []
     for file_name, frame, labelled in stream.frames:
         judged = Judged.of(frame, labelled, scorer)
         records.append(judged.record(file_name))
         gallery.offer(judged)
+        pairs += judged.measured(scorer.card)
         if progress is not None:
             progress(min(len(records), stream.total), stream.total)
     if not records:
         why = stream.failed[0] if stream.failed else "it holds none"
         raise InputError(dataset, f"not one frame could be judged: {why}", "give a dataset, or a folder of frames")
-    return summarise(records, scorer, _summary(dataset, stream, records), gallery.chosen())
+    report = summarise(records, scorer, _summary(dataset, stream, records), gallery.chosen())
+    return replace(report, accuracy=accuracies(pairs))
 
 
 # ----------------------------------------------------------------------------------------------------------- frames
@@ -297,6 +310,17 @@ class Judged:
         }  # fmt: skip
         return cls(frame, labelled, limb, scores, truths, regions, matches,
                    after_limb - start, after_scores - after_limb, end - start)  # fmt: skip
+
+    def measured(self, card: ModelCard) -> list[Pair]:
+        """What the catalogue would say of the objects found at the confident point, each with its truth."""
+        if self.labelled is None:
+            return []
+        regions = self.regions[CONFIDENT]
+        if not regions:
+            return []
+        rows = measure(self.frame, self.limb, regions, f"{card.name}@{card.version}")
+        owners = self.matches[CONFIDENT].of_region
+        return [(self.truths[owner], row) for owner, row in zip(owners, rows, strict=True) if owner >= 0]
 
     def record(self, file_name: str) -> FrameRecord:
         """Count this frame."""

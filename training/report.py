@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from detector.card import OPERATING_POINTS
 from detector.frame import CLASSES
+from training.accuracy import Accuracy
 from training.metrics import Bin, Froc, Reliability, Tally
 from training.rival_curves import RivalCurve, Rivals
 
@@ -297,6 +298,44 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """Free-response scores of both models, and the 95 % interval of their difference; NaN without objects."""
+
+    ours: float
+    theirs: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``not distinguishable``."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "not distinguishable"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a model does beside another on the same frames.
+
+    Attributes:
+        other: ``name@version`` of the other model, and the head of its sha256.
+        by_class: for each class.
+        whole: averaged over the classes that have objects.
+        verdict: ``better``, ``worse`` or ``not distinguishable``, of ``whole``.
+        rates: the false-alarm rates of the score.
+
+    """
+
+    other: str
+    by_class: Mapping[str, Difference]
+    whole: Difference
+    verdict: str
+    rates: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole evaluation.
 
@@ -308,6 +347,8 @@ class Report:
         limb, speed: the limb finder; time.
         frames: what was counted on each frame.
         examples: cut-outs for the page; not in ``report.json``.
+        accuracy: errors of what was measured on found objects, at the confident point.
+        comparison: with another model; None where none was asked for.
         rivals_judged_on: name, frames and lock of the frames that the rivals' curves were made on; empty without them.
 
     """
@@ -321,6 +362,8 @@ class Report:
     examples: tuple[Example, ...] = ()
     schema_version: int = SCHEMA_VERSION
     rivals_judged_on: Mapping[str, object] = field(default_factory=dict)
+    accuracy: tuple[Accuracy, ...] = ()
+    comparison: Comparison | None = None
 
     def with_rivals(self, rivals: Rivals) -> Report:
         """The same report, with the curves of others beside the model's."""
@@ -366,7 +409,10 @@ def render_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    room.filters |= {"value": value, "interval": interval, "number": number}
+    room.filters |= {
+        "value": value, "interval": interval, "number": number, "percent": percent, "error_of": error_of,
+        "bias_of": bias_of,
+    }  # fmt: skip
     labelled = report.dataset.labelled
     return room.get_template("report.html.j2").render(
         report=report,
@@ -408,6 +454,18 @@ def value(measured: Measured, form: str = "percent") -> str:
 def number(value: float) -> str:
     """Three significant digits; a dash for NaN."""
     return f"{value:.3g}" if math.isfinite(value) else "–"
+
+
+def error_of(one: Accuracy) -> str:
+    """Write a median error: a share of the truth, or a number in the quantity's unit."""
+    return percent(one.error) if one.relative else number(one.error)
+
+
+def bias_of(one: Accuracy) -> str:
+    """Write the median signed error in the same way."""
+    if not math.isfinite(one.bias):
+        return "–"
+    return f"{100 * one.bias:+.0f} %" if one.relative else f"{one.bias:+.3g}"
 
 
 def _galleries(examples: Sequence[Example]) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from detector.errors import InputError
-from training.compare import CANDIDATE, RATES, Difference, compare
-from training.report import FrameRecord, ObjectRecord, RegionRecord
+from training.compare import CANDIDATE, RATES, compare
+from training.report import Difference, FrameRecord, ObjectRecord, RegionRecord
 
 
 def frame(name: str, observation: str, objects: list[float], false: list[float], kind: str = "plume") -> FrameRecord:

@@ -107,7 +107,7 @@ def unwrap(sight: Sight, despike: bool) -> Ring:
     cell = max(1, round(max(row_px, 2 * math.pi * radius / columns)))
     weight = sight.frame.valid.astype(np.float32)
     image, weight = (cv2.blur(plane, (cell, cell)) for plane in (image * weight, weight))
-    altitudes = first + row_px * (np.arange(rows) + 0.5)
+    altitudes = np.asarray(first + row_px * (np.arange(rows) + 0.5), np.float64)
     inside = np.asarray(radius * np.linspace(*LIMB_LIGHT, 4), np.float64)
     values, seen = _sampled(image, weight, limb, altitudes, columns)
     lit, lit_seen = _sampled(image, weight, limb, inside, columns)
