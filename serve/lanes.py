@@ -26,6 +26,7 @@ from serve.worker import Settings, Task, digest_of, turned_away
 AHEAD = 2
 """Products that a worker holds besides those that go through the model together."""
 PATIENCE_S = 3600.0
+"""Longest wait in one piece; no platform can be told to wait for ever and a time at once."""
 
 
 class WorkerError(DetectorError):
@@ -169,7 +170,9 @@ class Lanes:
         """Bury a lane. What it held alone is lost, what it held together is tried by itself."""
         self._lanes.remove(lane)
         if not lane.ready:
-            raise WorkerError(f"a worker process ended before it could begin ({_cause(lane.process.exitcode)})")
+            cause = _cause(lane.process.exitcode)
+            remedy = "see what it said; fewer --workers need less memory"
+            raise WorkerError(f"a worker process ended before it could begin ({cause}) -> {remedy}")
         if len(lane.flight) > 1 or not lane.alone:
             self._alone.extend(lane.flight.values())
             return

@@ -201,4 +201,4 @@ def test_frames_together_are_frames_one_by_one(model: Model, monkeypatch: pytest
     assert sorted(sizes) == [1, 2, 3]  # the lying blank, the standing ones, the disks
     detector = Detector(model)
     many = detector.many(frames, batch=3)
-    assert [str(result.detections) for result in many] == [str(detector(frame).detections) for frame in frames]
+    assert [result.catalogue.to_csv() for result in many] == [detector(frame).catalogue.to_csv() for frame in frames]

@@ -127,14 +127,15 @@ def test_stopping_finishes_what_is_under_way(model_file: Path, tmp_path: Path) -
     products = find_products([frames_named(tmp_path / "in", *"abcdefgh")])
     seen: list[Key] = []
     settings = bare(tmp_path / "out", model_file)
-    report = batch.run(
-        products,
-        settings,
-        watch=lambda outcome, reused: seen.append(outcome.key),
-        crew=batch.crew_of(settings, 1),
-        terms=batch.Terms.of(settings.open_detector()),
-        stopped=lambda: len(seen) >= 2,
-    )
+    with batch.crew_of(settings, 1) as crew:
+        report = batch.run(
+            products,
+            settings,
+            watch=lambda outcome, reused: seen.append(outcome.key),
+            crew=crew,
+            terms=batch.Terms.of(settings.open_detector()),
+            stopped=lambda: len(seen) >= 2,
+        )
     assert 2 <= len(seen) <= 5
     assert (len(report.frames), report.unfinished) == (len(seen), 8 - len(seen))
     assert len(batch.run(products, settings).frames) == 8
