@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,9 @@ from training.report import (
 from training.rival_curves import read_rivals
 
 CANDIDATE, CONFIDENT = "candidate", "confident"
+SIZES_PX = (0, 30, 100, 300)
+PHASES_DEG = (0, 45, 90, 135)
+"""Edges of the groups by the disk's radius and by phase angle."""
 EXAMPLES = 8
 """Pictures a class and verdict."""
 CROP_PX = 48
@@ -344,6 +348,8 @@ class Judged:
             limb_s=self.limb_s,
             model_s=self.model_s,
             whole_s=self.whole_s,
+            disk_radius_px=math.nan if self.labelled is None else self.labelled.limb.radius_px,
+            phase_deg=self.frame.view.phase_deg,
         )
 
     def planes(self, point: str) -> Mask:
@@ -586,16 +592,31 @@ def _candidates(records: Sequence[FrameRecord], kind: str) -> tuple[NDArray, NDA
 
 
 def _groups(records: Sequence[FrameRecord], kind: str) -> Iterator[Group]:
-    """Scores by instrument, by instrument and filter, and by what became of the limb."""
+    """Scores by instrument, by instrument and filter, by what became of the limb, by size and by phase."""
     keys: dict[str, Callable[[FrameRecord], str]] = {
         "instrument": lambda record: record.instrument,
         "filter": lambda record: f"{record.instrument} {record.filter or 'not named'}",
         "limb": lambda record: record.limb or "not judged",
+        "size": lambda record: _range("disk of", record.disk_radius_px, SIZES_PX, "px radius"),
+        "phase": lambda record: _range("phase", record.phase_deg, PHASES_DEG, "degrees"),
     }
     for by, key in keys.items():
-        for name in sorted({key(record) for record in records}):
+        for name in sorted({key(record) for record in records}, key=_natural):
             mine = [record for record in records if key(record) == name]
             yield from (Group(by, name, point, score_class(mine, kind, point)) for point in OPERATING_POINTS)
+
+
+def _range(what: str, value: float, edges: Sequence[int], unit: str) -> str:
+    """Name the range that a value lies in."""
+    if not math.isfinite(value):
+        return f"{what.removesuffix(' of')} not known"
+    low, high = max((edge for edge in edges if edge <= value), default=0), next((e for e in edges if e > value), None)
+    return f"{what} {low} {unit} and more" if high is None else f"{what} {low} to {high} {unit}"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 30 before 100."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def score_class(records: Sequence[FrameRecord], kind: str, point: str) -> ClassScores:

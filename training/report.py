@@ -218,6 +218,8 @@ class FrameRecord:
         regions: of both operating points, and the ``candidate`` ones.
         limb_s, model_s, whole_s: seconds.
         looked_for: the classes that were labelled; a frame counts for these only.
+        disk_radius_px: of the labelled limb; NaN without one.
+        phase_deg: Sun-Io-spacecraft angle, as the label says; NaN where it does not.
 
     """
 
@@ -239,6 +241,8 @@ class FrameRecord:
     model_s: float
     whole_s: float
     looked_for: tuple[str, ...] = CLASSES
+    disk_radius_px: float = math.nan
+    phase_deg: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,18 @@ from detector.frame import Frame, sha256_of
 from detector.limb import Limb
 from detector.mask import Mask
 from detector.session import Model as OpenedModel
-from training.evaluate import _spread, evaluate, evaluate_model, judge_limb, object_tally, score_class
+from training.evaluate import (
+    PHASES_DEG,
+    SIZES_PX,
+    _natural,
+    _range,
+    _spread,
+    evaluate,
+    evaluate_model,
+    judge_limb,
+    object_tally,
+    score_class,
+)
 from training.labels import DatasetWriter, LabelledFrame, LimbInterval, Truth
 from training.labels.truth import UNSTATED, limb_strip
 from training.metrics import Tally
@@ -390,3 +401,28 @@ def test_frames_that_the_model_was_trained_on_are_refused(model, story):
         evaluate_model(opened, story)
     opened.card = CARD.model_copy(update={"training": {"seen_files": ["0" * 16]}})
     assert len(evaluate_model(opened, story).frames) == 5
+
+
+@pytest.mark.parametrize(
+    ("radius", "name"),
+    [
+        (12.0, "disk of 0 to 30 px radius"),
+        (30.0, "disk of 30 to 100 px radius"),
+        (300.0, "disk of 300 px radius and more"),
+        (math.nan, "disk not known"),
+    ],
+)
+def test_sizes_are_named(radius, name):
+    assert _range("disk of", radius, SIZES_PX, "px radius") == name
+
+
+def test_ranges_are_sorted_as_numbers():
+    names = [_range("phase", angle, PHASES_DEG, "degrees") for angle in (170, 50, 100, 10)]
+    assert [name.split()[1] for name in sorted(names, key=_natural)] == ["0", "45", "90", "135"]
+
+
+def test_groups_by_size_and_phase_add_up(report):
+    for kind, one in report.classes.items():
+        for by in ("size", "phase"):
+            parts = [group.scores.objects for group in one.groups if (group.by, group.point) == (by, "confident")]
+            assert sum(parts, Tally()) == one.points["confident"].objects, kind
