@@ -145,38 +145,43 @@ def test_sigkill_loses_nothing_and_leaves_no_child(model_file: Path, tmp_path: P
         assert again.client.get("/v1/frames").json()["total"] == 5
 
 
-def test_a_full_queue_says_when_to_come_again(model_file: Path, tmp_path: Path) -> None:
-    with Live(tmp_path / "store", model_file, "--max-waiting", 1) as live:
-        contents = [write_frame(tmp_path / f"f{n}.fits", seed=n) for n in range(12)]
-        with ThreadPoolExecutor(12) as pool:
-            answers = list(pool.map(lambda path: live.detect(path, prefer="respond-async"), contents))
-        codes = [answer.status_code for answer in answers]
-        assert set(codes) <= {202, 503}
-        assert 503 in codes
-        refused = next(answer for answer in answers if answer.status_code == 503)
+def test_a_worker_that_hangs_or_dies_takes_one_product_along_and_the_queue_has_an_end(
+    model_file: Path, tmp_path: Path
+) -> None:
+    frames = iter([write_frame(tmp_path / f"f{n}.fits", seed=n) for n in range(5)])
+    with Live(tmp_path / "store", model_file, "--max-seconds", 5, "--max-waiting", 1) as live:
+
+        def later() -> httpx.Response:
+            return live.detect(next(frames), prefer="respond-async")
+
+        def job(answer: httpx.Response) -> dict:  # type: ignore[type-arg]
+            return live.client.get(answer.headers["location"]).json()  # type: ignore[no-any-return]
+
+        _stop(live)
+        hanging = later()
+        assert wait_for(lambda: job(hanging)["state"] == "running")
+        waiting, refused = later(), later()
+        assert (hanging.status_code, waiting.status_code, refused.status_code) == (202, 202, 503)
         assert int(refused.headers["retry-after"]) >= 1
-        assert live.client.get("/v1/jobs").json()["total"] == codes.count(202)
+        assert live.client.get("/v1/jobs").json()["total"] == 2
+        assert wait_for(lambda: job(waiting)["state"] == "done", 60)
+        assert job(hanging)["state"] == "rejected"
+        assert "took longer than 5 s" in job(hanging)["reason"]
+
+        worker = _stop(live)
+        dying = later()
+        assert wait_for(lambda: job(dying)["state"] == "running")
+        os.kill(worker, signal.SIGKILL)
+        assert wait_for(lambda: job(dying)["state"] == "rejected")
+        assert "out of memory?" in job(dying)["reason"]
+        assert live.detect(next(frames)).status_code == 200
 
 
-def test_a_worker_that_hangs_or_dies_takes_one_product_along(model_file: Path, tmp_path: Path) -> None:
-    with Live(tmp_path / "store", model_file, "--max-seconds", 4) as live:
-        (worker,) = (pid for pid in live.children() if _is_worker(pid))
-        os.kill(worker, signal.SIGSTOP)
-        answer = live.detect(write_frame(tmp_path / "slow.fits"))
-        assert answer.status_code == 422
-        assert "took longer than 4 s" in answer.json()["detail"]
-        assert gone({worker})
-        assert wait_for(lambda: live.detect(write_frame(tmp_path / "next.fits", seed=3)).status_code == 200)
-        (worker,) = (pid for pid in live.children() if _is_worker(pid))
-        os.kill(worker, signal.SIGSTOP)
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(live.detect, write_frame(tmp_path / "first.fits", seed=4))
-            assert wait_for(
-                lambda: any(one["state"] == "running" for one in live.client.get("/v1/jobs").json()["jobs"])
-            )
-            os.kill(worker, signal.SIGKILL)
-            assert waiting.result().status_code == 422
-        assert live.detect(write_frame(tmp_path / "last.fits", seed=5)).status_code == 200
+def _stop(live: Live) -> int:
+    """Make the one worker hang, and return its number."""
+    (worker,) = (pid for pid in live.children() if _is_worker(pid))
+    os.kill(worker, signal.SIGSTOP)
+    return worker
 
 
 def _is_worker(pid: int) -> bool:

@@ -147,7 +147,10 @@ export class FrameRoom {
   /** Mark a detection in the picture, the strip and the table; look at it where `go` says so. */
   choose(id, go = false) {
     this.viewer.chosen = id;
-    if (go && id) this.viewer.centre(id);
+    if (go && id) {
+      this.viewer.centre(id);
+      $("stage").scrollIntoView({ block: "nearest" });
+    }
     this.viewer.draw();
     this.strip.set(this.shapes, id);
     for (const row of $("detections").tBodies[0].rows) {
