@@ -147,6 +147,7 @@ def _print(crowd: Crowd, memory: list[tuple[float, float]], code: int, left: set
         if took:
             p50, p95 = np.percentile(took, [50, 95])
             lines.append(f"{kind:44}{len(took):7}{p50:9.3f}{p95:9.3f}{max(took):9.3f}")
+    lines.append(f"answers {dict(crowd.codes)} in {seconds:g} s")
     for what, n in (("the service", 0), ("its children", 1)):
         tenths = [np.mean([seen[n] for seen in part]) for part in np.array_split(memory, 10)]  # type: ignore[arg-type]
         lines.append(f"memory of {what}, MiB, by tenths of the run: {' '.join(f'{mean:.0f}' for mean in tenths)}")
