@@ -11,6 +11,8 @@ from __future__ import annotations
 import heapq
 import math
 import re
+import resource
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -731,7 +733,14 @@ def _speed(records: Sequence[FrameRecord]) -> Speed:
         model_ms=1000 * _median([record.model_s for record in records]),
         whole_ms=1000 * _median([record.whole_s for record in records]),
         median_megapixels=_median([record.megapixels for record in records]),
+        peak_memory_mb=_peak_memory_mb(),
     )
+
+
+def _peak_memory_mb() -> float:
+    """The most memory that this process ever held; Linux counts in KiB, macOS in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def _median(values: Sequence[float]) -> float:

@@ -163,12 +163,16 @@ class LimbScores:
 
 @dataclass(frozen=True)
 class Speed:
-    """Median wall-clock time a frame on the machine that judged, in ms; reading the file is left out."""
+    """Median wall-clock time a frame on the machine that judged, in ms; reading the file is left out.
+
+    ``peak_memory_mb`` is the most that the judging process held, pictures for the page and all.
+    """
 
     limb_ms: float
     model_ms: float
     whole_ms: float
     median_megapixels: float
+    peak_memory_mb: float = math.nan
 
 
 @dataclass(frozen=True)
