@@ -75,15 +75,24 @@ def make_products(folder: Path, count: int, damaged: float, seed: int) -> dict[s
 
 
 def _copy(product: Product, folder: Path, copy: int) -> Product:
-    """Write a product under another name; its label names the new file."""
+    """Write a product under another name; its label names the new file, and no two files have the same bytes."""
     old, new = product.data.stem, f"{product.data.stem}{f'C{copy:03d}' * bool(copy)}"
     data = folder / (new + product.data.suffix)
     shutil.copyfile(product.data, data)
     if product.label is None:
+        _mark(data, copy)
         return Product(None, data)
     label = folder / (new + product.label.suffix)
     label.write_bytes(product.label.read_bytes().replace(old.encode(), new.encode()))
     return Product(label, data)
+
+
+def _mark(data: Path, copy: int) -> None:
+    """Write a number into what fills the last block of a FITS file."""
+    if copy:
+        with data.open("r+b") as stream:
+            stream.seek(-2, os.SEEK_END)
+            stream.write(copy.to_bytes(2))
 
 
 def _truncate(product: Product) -> None:

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from detector.errors import InputError
+from detector.frame import sha256_of
 from detector.products import find_products
 from detector.readers import read_frames
 from training.batch_trial import DAMAGES, differences, make_products, odd_statuses, trial
+
+
+def digest_of(*files: Path | None) -> str:
+    return "+".join(sha256_of(path) for path in files if path is not None)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +35,7 @@ def test_copies_read_like_their_originals(tmp_path: Path, monkeypatch: pytest.Mo
         assert [one.shape for one in ours] == [other.shape for other in theirs]
         assert all((one.image == other.image).all() for one, other in zip(ours, theirs, strict=True))
         assert {one.id for one in ours}.isdisjoint(other.id for other in theirs)
+    assert len({digest_of(product.data, product.label) for product in products}) == 10
 
 
 def test_what_is_damaged_cannot_be_read_and_all_else_can(made: tuple[Path, dict[str, str]]) -> None:
