@@ -204,10 +204,16 @@ class Record:
         frames = weights @ np.bincount(self.owner, minlength=weights.shape[1])
         asked = weights @ np.bincount(self.owner_of_truth[self.demanded], minlength=weights.shape[1])
         found = np.zeros(len(weights))
-        for part in np.array_split(np.arange(len(weights)), 1 + len(weights) * false.size // BLOCK):
-            drawn = weights[part][:, owner]
-            within = np.cumsum(drawn * false, axis=1) <= rate * frames[part, None] + 1e-9
-            found[part] = (drawn * hit * within).sum(axis=1)
+        end = int(np.searchsorted(np.cumsum(false), 4 * rate * len(self.frames) + 10)) + 1
+        pending = np.arange(len(weights))
+        while pending.size:  # the surest finds settle nearly every draw
+            for part in np.array_split(pending, 1 + pending.size * end // BLOCK):
+                drawn = weights[part][:, owner[:end]]
+                within = np.cumsum(drawn * false[:end], axis=1) <= rate * frames[part, None] + 1e-9
+                found[part] = (drawn * hit[:end] * within).sum(axis=1)
+            spent = weights[pending] @ np.bincount(owner[:end], weights=false[:end], minlength=weights.shape[1])
+            pending = pending[(spent <= rate * frames[pending] + 1e-9) & (end < false.size)]
+            end *= 4
         return found / np.where(asked > 0, asked, np.nan)
 
 
