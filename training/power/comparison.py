@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, isotonic_regression
 
-from detector.card import OPERATING_POINTS, ModelCard
+from detector.card import OPERATING_POINTS, ModelCard, Threshold
 from detector.frame import CLASSES
 from training.metrics import (
     FALSE_ALARM,
@@ -226,7 +226,7 @@ def rates_of(frames: Sequence[FrameFinds], card: ModelCard) -> dict[str, dict[st
     for kind in CLASSES:
         record = Record.of(frames, MODEL, kind)
         own = {
-            point: max(int(record.at(card.operating_points[point][kind].seed)[1].sum()), 1) / len(frames)
+            point: max(int(record.at(asked_score(card.operating_points[point][kind]))[1].sum()), 1) / len(frames)
             for point in OPERATING_POINTS
         }
         rates[kind] = own | {TENTH: TENTH_RATE}
@@ -562,3 +562,8 @@ def _ceiling(judged: Record, rate: float) -> Ceiling:
         share=np.array([share(at) for at in snr]),
         trials=float(np.median(trials[known])),
     )
+
+
+def asked_score(limit: Threshold) -> float:
+    """The least score of a region at an operating point; of a model without a judge of regions, that of its seed."""
+    return limit.score or limit.seed
