@@ -381,6 +381,8 @@ def lines(speed: Speed) -> list[str]:
     )
     columns = f"{'threads':>7}{'batch':>6}{'median':>9}{'quartiles':>16}{'least':>8}{'GFLOP':>8}{'of peak':>9}"
     said = ["; ".join((f"{speed.machine}, {speed.cores} cores, load {speed.load:.1f}", *peaks))]
+    if speed.load > speed.cores:
+        said.append("other work was running: read the ratios; times are too long, and shares of the peak mean little")
     said.append(f"{'ms a frame':<34}{columns}")
     for one in sorted(speed.timings, key=lambda one: (one.threads, one.batch, one.name)):
         if not one.runs:

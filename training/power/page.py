@@ -140,7 +140,8 @@ def _draw_model(axes: Axes, scores: FinderScores) -> None:
     some = [one for one in scores.by_snr if one.total]
     y = np.array([one.recall for one in some])
     gap = [(one.recall - one.interval.low, one.interval.high - one.recall) for one in some]
-    label = f"model (half at {_or_never(scores.half_snr.value)})"
+    half_snr = scores.half_snr.value
+    label = f"{MODEL_NAME} ({f'half at {half_snr:.3g}' if math.isfinite(half_snr) else 'never half'})"
     axes.errorbar([one.middle for one in some], y, np.clip(np.array(gap).T, 0, 1) if some else None, fmt="o-", ms=4,
                   lw=1.8, capsize=2, color=MODEL_COLOUR, label=label)  # fmt: skip
 
