@@ -16,13 +16,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from detector.products import LABELS, Product, come_upon
 from detector.whole import lack_of
 from serve.atomic import Stamp
-from serve.batch import Terms, crew_of, run
+from serve.batch import Crew, Terms, crew_of, run
 from serve.journal import Outcome
 from serve.worker import Settings, stamps_of
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 RESCAN_S = 30.0
 """The folder is looked through so often even when nobody tells of changes: a message may be missed."""
+ROUND_S = 300.0
+"""The tables are written at least so often while there is much to do."""
 STEP_S = (0.05, 2.0)
 """Shortest and longest pause while something is awaited."""
 
@@ -169,13 +172,25 @@ def watch(
         if not reused:
             log.info("%s: %s", outcome.key.path, _said(outcome))
 
+    def is_over(before: int, end: float) -> bool:
+        return ended.is_set() or (done > before and time.monotonic() > end)
+
+    def do(products: list[Product], crew: Crew) -> None:
+        """Do the products, and what was left undone before, in rounds that end with the tables."""
+        while True:
+            over = partial(is_over, done, time.monotonic() + ROUND_S)
+            report = run(products, settings, watch=saw, crew=crew, terms=terms, adding=True, stopped=over)
+            if ended.is_set() or not report.unfinished:
+                return
+            products = []
+
     with crew_of(settings, workers) as crew:
-        run([], settings, crew=crew, terms=terms, adding=True)  # the tables as the journal has them
         log.info("watching %s", folder)
+        do([], crew)
         for _ in _moments(folder, arrivals, pace, ended, poll):
             ready = _not_below(arrivals.ready(time.monotonic()), settings.out)
             if ready:
-                run(ready, settings, watch=saw, crew=crew, terms=terms, adding=True, stopped=ended.is_set)
+                do(ready, crew)
     return done
 
 

@@ -19,6 +19,7 @@ from astropy.io import fits
 from made_frames import write_frame
 
 from detector.products import find_products
+from serve import batch
 from serve.watch import Arrivals, Pace, watch
 from serve.worker import Settings
 
@@ -175,6 +176,29 @@ def test_every_product_is_done_once_over_restarts(model_file: Path, tmp_path: Pa
     found = [row["frame_id"] for row in csv.DictReader((settings.out / "catalogue.csv").open(newline=""))]
     assert sorted(set(found)) == ["a", "b", "c", "d"]
     assert len(found) == 8  # a plume and a hot spot each
+
+
+def test_many_products_are_done_in_rounds(
+    model_file: Path, tmp_path: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no time for a round, each still gets on, and the tables are written after it."""
+    monkeypatch.setattr("serve.watch.ROUND_S", 0.0)
+    tables: list[int] = []
+    run = batch.run
+
+    def counted(*arguments: object, **more: object) -> batch.Report:
+        report = run(*arguments, **more)  # type: ignore[arg-type]
+        tables.append(len(rows(tmp_path / "out")))
+        return report
+
+    monkeypatch.setattr("serve.watch.run", counted)
+    for seed in range(9):
+        write_frame(inbox / f"{seed}.fits", seed)
+    settings = Settings(tmp_path / "out", model=model_file, masks=False, quicklooks=False, threads=1, timeout_s=300)
+    with watching(inbox, settings, poll=True):
+        until(settings.out, [f"{seed}.fits" for seed in range(9)])
+    assert len(tables) >= 4  # one with nothing, then three products at a time are under way
+    assert tables == sorted(tables)
 
 
 def test_more_of_a_product_replaces_it(model_file: Path, tmp_path: Path, inbox: Path) -> None:
