@@ -182,7 +182,8 @@ def test_unlabelled_page_lists_frames_and_judges_nothing():
 def test_json_is_strict_and_complete(tmp_path):
     write_report(report(examples=(example(),)), tmp_path / "new" / "folder")
     document = json.loads((tmp_path / "new" / "folder" / "report.json").read_text(), parse_constant=pytest.fail)
-    assert set(document) == {"schema_version", "model", "dataset", "classes", "limb", "speed", "frames"}
+    parts = {"schema_version", "model", "dataset", "classes", "limb", "speed", "frames", "rivals_judged_on"}
+    assert set(document) == parts
     assert document["classes"]["plume"]["half_snr"] == {"screening": 12.3, "confident": None}
     assert document["classes"]["plume"]["by_snr"]["screening"][2]["high"] is None
     assert document["classes"]["plume"]["points"]["screening"]["objects"] == {"tp": 8, "fp": 2, "fn": 1}
