@@ -216,6 +216,19 @@ class LimbBranch(nn.Module):
         return self.net(self.channels(strip, seen, levels, radius))
 
 
+SURROUNDINGS_PX = 9
+
+
+def around(x: Tensor) -> Tensor:
+    """Mean over the square of SURROUNDINGS_PX round each pixel, zeros beyond the border: (B, 1, H, W) -> the same.
+
+    Rows, then columns: what average pooling does, ten times as fast in onnxruntime.
+    """
+    line = torch.full((1, 1, SURROUNDINGS_PX, 1), 1 / SURROUNDINGS_PX, dtype=x.dtype, device=x.device)
+    half = SURROUNDINGS_PX // 2
+    return F.conv2d(F.conv2d(x, line, padding=(half, 0)), line.transpose(2, 3), padding=(0, half))
+
+
 class DiskBranch(nn.Module):
     """Logits of plume and hot spot in the image plane.
 
@@ -235,7 +248,7 @@ class DiskBranch(nn.Module):
         """(B, 1, H, W) in the frame's unit -> what the network sees (B, 6, H, W)."""
         sky, sigma, bright = (levels[:, i, None, None, None] for i in range(3))
         excess = (frame - sky) / sigma * valid
-        near = F.avg_pool2d(excess, 9, 1, 4) / F.avg_pool2d(valid, 9, 1, 4).clamp(min=1e-3)
+        near = around(excess) / around(valid).clamp(min=1e-3)
         return torch.cat(
             [
                 torch.asinh(excess) / 4,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.network import IoNetwork, NetworkConfig, Unwrap, Wrap, row_statistics
+from models.network import IoNetwork, NetworkConfig, Unwrap, Wrap, around, row_statistics
 
 SMALL = NetworkConfig(altitudes=48, azimuths=128, limb_widths=(4, 6, 8), disk_widths=(4, 6, 8))
 
@@ -138,3 +138,8 @@ def test_any_size_keeps_its_size(network: IoNetwork, size: tuple[int, int]) -> N
     assert answer.shape == (1, 2, *size)
     assert answer.min() >= 0
     assert answer.max() <= 1
+
+
+def test_the_mean_of_the_surroundings_is_average_pooling() -> None:
+    x = torch.from_numpy(np.random.default_rng(4).normal(0, 100, (2, 1, 33, 41))).float()
+    torch.testing.assert_close(around(x), torch.nn.functional.avg_pool2d(x, 9, 1, 4), atol=1e-4, rtol=1e-5)
