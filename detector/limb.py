@@ -9,18 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from detector.circle import Circle, propose, vote
+from detector.circle import Circle, Edges, propose, vote
 from detector.expected import expected_radius
 from detector.frame import Frame
 from detector.limb_edges import COARSE_PX, Picture, bin_mean, edges_of, picture_of
-from detector.limb_evidence import Evidence, judge, refine, settle
+from detector.limb_evidence import Evidence, judge, refine
 from detector.limb_fit import precise
+from detector.limb_settle import settle
 
 SMALLEST_PX = 8.0
 SMALLEST_WORKING_PX = 5.0
 PER_WINDOW = 5
 UNLIKELY = 2
 """Proposals of another size than the predicted one that are looked at in each window."""
+LOOKED_AT = 6
+"""Circles judged of those that came to rest."""
+LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 PLAIN_PX = 25.0
 SYSTEMATIC_PX = {"galileo_ssi": 0.12, "lorri": 0.12, "jiram": 0.2, "junocam": 0.37, "sru": 0.37}
@@ -133,26 +137,30 @@ class Prior:
 
 
 def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
-    """Circles refined and judged, window by window, until one is beyond doubt; the likeliest of each window first."""
+    """Judge circles of the predicted radius, then any on the whole picture, then in its windows, until one is plain."""
+    first, *others = windows(picture)
+    edges = edges_in(picture, first)
+    judged = promising(picture, prior.circles() + voted(edges, first, prior), prior)
+    if not any(plain(e, prior) for e in judged):
+        judged += promising(picture, proposed(edges, first, prior), prior)
+    if any(plain(e, prior) for e in judged):
+        return judged
+    rest = [(edges_in(picture, window), window) for window in others]
+    starts = [start for of in rest for start in voted(*of, prior) + proposed(*of, prior)]
+    return judged + promising(picture, starts, prior)
+
+
+def promising(picture: Picture, starts: list[Circle], prior: Prior) -> list[Evidence]:
+    """Judge the most promising circles near which proposals came to rest; none smaller than a plain limb."""
     judged: list[Evidence] = []
-    known: list[Circle] = []
-    for window in windows(picture):
-        starts = [*prior.circles(), *in_window(picture, window, prior)]
-        likely = [start for start in starts if prior.likely(start)]
-        for start in likely + [start for start in starts if start not in likely][:UNLIKELY]:
-            plainest = max((e.circle.r for e in judged if plain(e, prior)), default=0.0)
-            if start.r < 1.1 * plainest:
-                continue
-            circle = settle(picture, start, prior.known(start))
-            if circle is None or any(circle.resembles(other, 0.01) for other in known):
-                continue
-            known.append(circle)
-            if evidence := weighed(picture, circle, prior):
-                judged.append(evidence)
-                if evidence.from_prior and plain(evidence, prior):
-                    return judged
-        if any(plain(e, prior) for e in judged):
-            break
+    for settled in settle(picture, starts, [prior.known(start) for start in starts])[:LOOKED_AT]:
+        plainest = max((e.circle.r for e in judged if plain(e, prior)), default=0.0)
+        if settled.arc_deg < LEAST_PROMISE_DEG or settled.circle.r < 1.1 * plainest:
+            continue
+        if evidence := weighed(picture, settled.circle, prior):
+            judged.append(evidence)
+            if evidence.from_prior and plain(evidence, prior):
+                break
     return judged
 
 
@@ -207,18 +215,29 @@ def around(box: tuple[slice, slice], factor: int, shape: tuple[int, int]) -> Win
     return Window(x0, y0, x1, y1, max(1, -(-max(y1 - y0, x1 - x0) // COARSE_PX)))
 
 
-def in_window(picture: Picture, window: Window, prior: Prior) -> list[Circle]:
-    """Circles proposed by the edges of one window."""
+def edges_in(picture: Picture, window: Window) -> Edges:
+    """Edges of one window, in its pixels."""
     part = picture.compress(bin_mean(picture.linear[window.y0 : window.y1, window.x0 : window.x1], window.factor))
     if min(part.shape) < 8:
+        return Edges(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
+    return edges_of(part, 1.2)
+
+
+def voted(edges: Edges, window: Window, prior: Prior) -> list[Circle]:
+    """Circles of the predicted radius on which many edges of a window agree; none without a prediction."""
+    if not prior.r > 0:
         return []
-    edges = edges_of(part, 1.2)
-    largest = 8.0 * max(part.shape)
+    return [circle.unbinned(window.factor, window.x0, window.y0) for circle in vote(edges, prior.r / window.factor, 2)]
+
+
+def proposed(edges: Edges, window: Window, prior: Prior) -> list[Circle]:
+    """Circles of any radius on which many edges of a window agree, few of another radius than the predicted one."""
+    largest = 8.0 * max(window.x1 - window.x0, window.y1 - window.y0) / window.factor
     rng = np.random.default_rng(len(edges))
     found = propose(edges, SMALLEST_WORKING_PX / window.factor, largest, PER_WINDOW, rng)
-    if prior.r > 0:
-        found = vote(edges, prior.r / window.factor, 2) + found
-    return [circle.unbinned(window.factor, window.x0, window.y0) for circle in found]
+    circles = [circle.unbinned(window.factor, window.x0, window.y0) for circle in found]
+    likely = [circle for circle in circles if prior.likely(circle)]
+    return likely + [circle for circle in circles if circle not in likely][:UNLIKELY]
 
 
 def weighed(picture: Picture, start: Circle, prior: Prior) -> Evidence | None:

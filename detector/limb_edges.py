@@ -84,11 +84,17 @@ def without_hits(image: Image, sigma: float) -> Image:
     """
     around = np.pad(image, 1, mode="edge")
     up, down, left, right = around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]
-    low = np.minimum(np.minimum(up, down), np.minimum(left, right))
-    high = np.maximum(np.maximum(up, down), np.maximum(left, right))
-    slack = np.float32(4 * sigma) + np.float32(0.3) * (high - low)
-    held = np.where(image > high + slack, high, image)
-    return np.where(image < low - slack, low, held)
+    low, high = np.minimum(up, down), np.maximum(up, down)
+    for beside in (left, right):
+        np.minimum(low, beside, out=low)
+        np.maximum(high, beside, out=high)
+    slack = high - low
+    slack *= np.float32(0.3)
+    slack += np.float32(4 * sigma)
+    held = image.copy()
+    np.copyto(held, high, where=image - high > slack)
+    np.copyto(held, low, where=low - image > slack)
+    return held
 
 
 def bin_mean(image: Image, factor: int) -> Image:
@@ -228,8 +234,7 @@ def steepest_descents(picture: Picture, circle: Circle, look: Look) -> Descents:
     margin = 3 * max(look.blur, step)
     offset = np.arange(-look.window - margin, look.window + margin + step, step)
     seen = profiles(picture.linear, circle, sector_count(picture.shape, circle, look.sectors), offset, look.across)
-    values = picture.compress(seen.values) if look.compressed else seen.values
-    slope = -ndimage.gaussian_filter1d(values, max(look.blur / step, 0.7), axis=1, order=1, mode="nearest") / step
+    slope = -ndimage.gaussian_filter1d(seen.values, max(look.blur / step, 0.7), axis=1, order=1, mode="nearest") / step
     slope[:, np.abs(offset) > look.window + step] = -np.inf
     slope[np.isnan(slope)] = -np.inf
     peak = np.clip(slope.argmax(axis=1), 1, len(offset) - 2)
@@ -246,12 +251,11 @@ def steepest_descents(picture: Picture, circle: Circle, look: Look) -> Descents:
 
 @dataclass(frozen=True)
 class Look:
-    """How one pass looks for the edge.
+    """How a pass looks for the edge.
 
     Attributes:
         window: px to either side of the circle.
         blur: px, smoothing along the radius.
-        compressed: whether on the compressed picture or on the brightness itself.
         sectors: at most this many radii.
         across: neighbouring radii averaged into one.
 
@@ -259,9 +263,8 @@ class Look:
 
     window: float
     blur: float
-    compressed: bool
-    sectors: int = 120
-    across: int = 1
+    sectors: int
+    across: int
 
 
 def sector_count(shape: tuple[int, int], circle: Circle, most: int) -> int:

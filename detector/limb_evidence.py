@@ -20,6 +20,7 @@ LEAST_ARC_KNOWN_DEG = 25.0
 LEAST_ARC_PX = 2400.0
 MOST_DOUBT = 2.0
 NOISY_FALL = 12.0
+LEAST_EDGES = 12
 EASE_KNOWN = 1.6
 EASE_SPHERE = 1.5
 LIKE_A_SPHERE = 0.8
@@ -112,31 +113,20 @@ class Evidence:
         return evidence / (1.0 + (self.scatter_px / (0.15 + 0.001 * self.circle.r)) ** 2)
 
 
-def settle(picture: Picture, start: Circle, known_radius: Known = UNKNOWN) -> Circle | None:
-    """Move a proposal to the nearest circle of steep falls, roughly; None where it runs away."""
-    wide = max(3.0, 0.08 * start.r)
-    middle = max(2.5, 0.35 * wide)
-    looks = [Look(wide, max(1.0, wide / 10), True), Look(middle, max(1.0, middle / 10), True)]
-    fit = follow(picture, start, looks, known_radius)
-    return fit.circle if fit else None
-
-
 def refine(picture: Picture, start: Circle, known_radius: Known = UNKNOWN) -> Fit | None:
-    """Fit a settled circle to sub-pixel edge points; None where it runs away.
-
-    The compressed picture leads (there the limb is the steepest fall) but sees the edge up to two pixels too far out,
-    in the wings of the camera's blur; the last passes use the brightness itself, smoothed more where it is noisy.
-    """
-    near, nearer = max(2.5, 0.012 * start.r), max(1.5, 0.008 * start.r)
-    looks = [Look(near, 1.0, True, sectors=240), Look(near, 1.0, False, sectors=240, across=2)]
-    fit = follow(picture, start, looks, known_radius)
-    if fit is None:
-        return None
-    if typical_fall(picture, fit.circle) < NOISY_FALL:
-        last = Look(1.6 * near, 2.0, False, sectors=180, across=5)
+    """Fit a settled circle to sub-pixel edge points, smoothed more where it is noisy; None where it runs away."""
+    if typical_fall(picture, start) < NOISY_FALL:
+        look = Look(1.6 * max(2.5, 0.012 * start.r), 2.0, sectors=180, across=5)
     else:
-        last = Look(nearer, 0.6, False, sectors=360, across=3)
-    return follow(picture, fit.circle, [last], known_radius)
+        look = Look(max(1.5, 0.008 * start.r), 0.6, sectors=360, across=3)
+    prior = known_radius if known_radius[0] > 0 else (0.0, math.inf)
+    found = steepest_descents(picture, start, look)
+    if len(found.fall) < LEAST_EDGES:
+        return None
+    weights = np.clip(found.fall / np.percentile(found.fall, 80), 0, 1) ** 2
+    fit = fit_circle(found.points, weights, start, floor_px=0.05, radius_prior=prior)
+    moved = math.hypot(fit.circle.x - start.x, fit.circle.y - start.y) + abs(fit.circle.r - start.r)
+    return fit if fit.circle.r > 3 and moved < 2.5 * look.window + 2 + 0.1 * start.r else None
 
 
 def typical_fall(picture: Picture, circle: Circle) -> float:
@@ -145,23 +135,6 @@ def typical_fall(picture: Picture, circle: Circle) -> float:
     rise = seen[:, :3].max(axis=1) - seen[:, 3:].mean(axis=1)
     rise = rise[np.isfinite(rise)]
     return float(np.percentile(rise, 80)) if rise.size else 0.0
-
-
-def follow(picture: Picture, start: Circle, looks: list[Look], known_radius: Known) -> Fit | None:
-    """Return the fit of the last of several passes, each starting from the one before."""
-    prior = known_radius if known_radius[0] > 0 else (0.0, math.inf)
-    circle, fit = start, None
-    for look in looks:
-        found = steepest_descents(picture, circle, look)
-        if len(found.fall) < 12:
-            return None
-        weights = np.clip(found.fall / np.percentile(found.fall, 80), 0, 1) ** 2
-        fit = fit_circle(found.points, weights, circle, floor_px=0.05, radius_prior=prior)
-        moved = math.hypot(fit.circle.x - circle.x, fit.circle.y - circle.y) + abs(fit.circle.r - circle.r)
-        if not (fit.circle.r > 3 and moved < 2.5 * look.window + 2 + 0.1 * start.r):
-            return None
-        circle = fit.circle
-    return fit
 
 
 def judge(picture: Picture, fit: Fit, known_radius: Known = UNKNOWN) -> Evidence:
