@@ -32,7 +32,7 @@ import numpy as np
 from detector.catalogue import Detection, FrameStatus
 from detector.errors import InputError
 from detector.frame import CLASSES
-from detector.sightings import GRAZING_DEG, Sighting, sightings
+from detector.sightings import GRAZING_DEG, Places, Sighting, sightings
 from detector.sources import NAMED_KM, VAGUE_DEG, Place, Source, find_sources
 from detector.table import from_values, number, to_csv
 
@@ -56,6 +56,7 @@ NEEDED: Mapping[type, frozenset[str]] = {
 """Columns without which a table is not one of ours."""
 
 Progress = Callable[[int, int], None]
+Look = Callable[[Sequence[FrameStatus], Path, Places, Path | None], list[Sighting]]
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,11 @@ class SourceRow:
     volcano_distance_km: float = number(0)
     volcanoes_in_reach: int = 0
     linked: str = ""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it was seen at more than one moment."""
+        return self.moments > 1
 
 
 @dataclass(frozen=True)
@@ -305,6 +311,7 @@ def build(
     limit_snr: float = math.nan,
     kernels: Path | None = None,
     progress: Progress | None = None,
+    look: Look = sightings,
 ) -> TimeSeries:
     """Join the detections of runs to sources and follow each through all frames.
 
@@ -315,11 +322,12 @@ def build(
         limit_snr: signal-to-noise at which half are found; NaN takes what HALF_FOUND_SNR has for the run.
         kernels: folder of SPICE kernels; IO_DETECTOR_KERNELS of the environment where not given.
         progress: told how many products of how many were opened again.
+        look: tells what the frames of one product had in view; opens it again unless given.
 
     """
     frames, found, repeated = _once(runs)
     sources = find_sources([_place(key, detection) for key, detection in found])
-    views = _views(list(frames.values()), sources, kernels, progress)
+    views = _views(list(frames.values()), sources, kernels, progress, look)
     follow = _Follower(frames, found, views, _unit_powers(found, sources, views), limit_snr)
     histories = [follow.history(source, n) for n, source in enumerate(sources)]
     return TimeSeries(
@@ -441,7 +449,7 @@ def _place(key: Key, row: Detection) -> Place:
 
 
 def _views(
-    frames: Sequence[_Seen], sources: Sequence[Source], kernels: Path | None, progress: Progress | None
+    frames: Sequence[_Seen], sources: Sequence[Source], kernels: Path | None, progress: Progress | None, look: Look
 ) -> dict[Key, Sighting]:
     """What every frame had in view of the sources; each product is opened once, none where there is no source."""
     if not sources:
@@ -452,7 +460,7 @@ def _views(
         products.setdefault((seen.run.folder, seen.status.path, seen.status.sha256), []).append(seen)
     views: dict[Key, Sighting] = {}
     for done, own in enumerate(products.values(), 1):
-        told = sightings([seen.status for seen in own], own[0].run.folder, places, kernels)
+        told = look([seen.status for seen in own], own[0].run.folder, places, kernels)
         views |= {seen.key: view for seen, view in zip(own, told, strict=True)}
         if progress is not None:
             progress(done, len(products))

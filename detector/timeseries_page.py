@@ -130,6 +130,12 @@ def _verdict(series: TimeSeries) -> str:
     placed = series.detections - sum(series.unplaced.values())
     kinds = " and ".join(_count(series, kind) for kind in NAMES)
     said = [f"<b>{kinds}</b>, followed through {frames}{_span(series)}."]
+    once = sum(not row.repeated for row in series.sources)
+    if once:
+        said.append(
+            f"{len(series.sources) - once} were seen at more than one moment; each of the {once} seen at one only may "
+            "be a false alarm: the model makes some on every hundred frames, seldom two at one place."
+        )
     said.append(f"{placed} of {_number_of(series.detections, 'detection', 'detections')} have a place on Io.")
     for (kind, why), count in series.unplaced.items():
         said.append(f"{_number_of(count, *NAMES[kind])} belong{'s' * (count == 1)} to no source: {escape(why)}.")

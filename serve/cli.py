@@ -428,6 +428,31 @@ def benchmark_measure(
         typer.echo(line)
 
 
+@benchmark.command("timeseries")
+def benchmark_timeseries(
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="For the page.")],
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Frames.")] = 50,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the eruptions and the frames.")] = 53_000,
+    operating_point: Annotated[str, typer.Option(metavar="NAME", help="screening or confident.")] = "confident",
+    model: Annotated[Path | None, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False)] = None,
+) -> None:
+    """Join the detections of frames of known eruptions to sources and count them."""
+    from detector.detect import Detector
+    from detector.session import Model
+    from detector.timeseries_page import page
+    from serve.atomic import write_whole
+    from serve.show import Bar
+
+    trial = _room("training.series_trial")
+    with Bar(_stderr(), "watching") as bar:
+        tally = trial.run(Detector(Model.open(model), operating_point), count, seed, bar.at)
+    for name, table in tally.series.tables().items():
+        write_whole(out / name, table.encode())
+    write_whole(out / "timeseries.html", page(tally.series).encode("utf-8", "backslashreplace"))
+    for line in tally.lines():
+        typer.echo(line)
+
+
 @benchmark.command("batch")
 def benchmark_batch(
     products: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated products.")] = 2000,
