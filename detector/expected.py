@@ -4,15 +4,16 @@ A view that knows the range gives the radius; one that knows the sub-spacecraft 
 ellipsoid too, through the camera's lens; with the sub-solar point it says where the limb is sunlit. Where the view is
 silent the picture itself tells the light: a sphere lit from each of many directions is compared with the disk.
 
-The lit disk is Minnaert's, I ~ mu0^k mu^(k-1), k = 0.6 (Io in the visible: 0.5-0.7, Simonelli & Veverka, Icarus 59,
-1984). It needs to be right only within a few pixels of the limb: it says on which side of it the steepest fall lies.
+Directions of light are told apart by Minnaert's law, I ~ mu0^k mu^(k-1), k = 0.6 (Io in the visible: 0.5-0.7, Simonelli
+& Veverka, Icarus 59, 1984). It is too bright at the limb, where lunar-Lambert's, 2 L mu0 / (mu0 + mu) + (1 - L) mu0, is
+used (McEwen, Icarus 92, 1991): on which side of the limb the steepest fall lies depends on the last few pixels.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from scipy import ndimage
 
 from detector.circle import Circle
 from detector.frame import IO_RADII_KM, IO_RADIUS_KM, Frame, View
+from detector.framelets import Framelets
 from detector.geometry import Pointing, Pose, direction
 from detector.instruments import JUNOCAM, JUNOCAM_AXIS_Y_PX
 from detector.limb_edges import Image
@@ -28,14 +30,26 @@ from detector.optics import junocam_optics, optics_of
 Array = NDArray[np.float64]
 
 MINNAERT_K = 0.6
-RADIUS_SHARE = {"galileo_ssi": 0.004, "jiram": 0.004, "lorri": 0.004, "sru": 0.005, "junocam": 0.008}
-"""1-sigma by which a limb's radius is off from the view's, of the radius; the framelets of JunoCam jog."""
+LUNAR = 0.7
+EXPOSURES = (1.0, 2.0, 4.0, 10.0, 30.0, 100.0, 1e3, 1e5)
+"""Brightness over the full scale for which overexposed edges are worked out."""
+LIT_ANGLES = 91
+LIT = 0.05
+"""Of the sub-solar point's brightness: what is lit."""
+MOSTLY_FULL, LOG_SIGMAS = 0.9, (0.5, 1.0)
+"""1-sigma of an exposure's logarithm, for disks of which less than this share is full, and more."""
+RADIUS_SHARE = {"galileo_ssi": 0.004, "jiram": 0.004, "lorri": 0.004, "sru": 0.0075, "junocam": 0.005}
+"""1-sigma by which a limb's radius is off from the view's, of the radius: lenses, and framelets that jog."""
 OTHER_RADIUS_SHARE = 0.01
 FAR_OFF = 0.03
 """Share of the radius by which no lens changes it; beyond the chip its polynomial may."""
 STEP_PX = 0.25
+OUTLINE = 180
+"""Points of the outline."""
 LIKENESS_ACROSS = 10
 """The light is sought on the disk at most so many points from centre to limb."""
+FINE_ACROSS = 16
+"""The same where the light is refined."""
 LEAST_LIKENESS = 0.3
 
 
@@ -48,6 +62,7 @@ class Expected:
         radius_sigma_px: 1-sigma of it; inf where not known.
         azimuth: (n,) radians, 0 along +x, growing towards +y.
         departure_px: (n,) the limb's distance outside its best circle.
+        framelet: (n,) which framelet of a mosaic shows it, from the one that shows the circle's centre; else None.
 
     """
 
@@ -55,10 +70,17 @@ class Expected:
     radius_sigma_px: float = math.inf
     azimuth: Array = field(default_factory=lambda: np.zeros(1))
     departure_px: Array = field(default_factory=lambda: np.zeros(1))
+    framelet: Array | None = None
 
     def departure(self, azimuth: Array) -> Array:
         """(m,) departure from the circle at azimuths, px."""
         return np.interp(azimuth, self.azimuth, self.departure_px, period=2 * math.pi)
+
+    def framelet_at(self, azimuth: Array) -> Array:
+        """(m,) which framelet shows the limb at azimuths; 0 everywhere on what is no mosaic."""
+        if self.framelet is None:
+            return np.zeros(azimuth.shape)
+        return np.rint(np.interp(azimuth, self.azimuth, self.framelet, period=2 * math.pi))
 
 
 def expected_radius(frame: Frame, circle: Circle) -> tuple[float, float]:
@@ -77,15 +99,13 @@ def expected_at(frame: Frame, circle: Circle) -> Expected:
     """Expect Io's limb where a circle is, both in pixels of the frame.
 
     Nothing is expected where the target is not Io, or range or pixel scale are not known. How the framelets of a mosaic
-    jog is not known without kernels.
+    are off their places is not known without kernels.
     """
     if not frame.view.io_radius_px > 0:
         return Expected()
     radius, sigma = expected_radius(frame, circle)
-    if frame.instrument == JUNOCAM.name:
-        along, across = _mosaic_scales(frame, circle.x)
-        azimuth = np.linspace(-math.pi, math.pi, 73)
-        return Expected(radius, sigma, azimuth, radius * (along - across) / (along + across) * np.cos(2 * azimuth))
+    if framelets := Framelets.of(frame):
+        return _on_mosaic(frame, circle, framelets, sigma)
     x, y = _outline(frame, circle)
     if not np.isfinite(x + y).all():
         return Expected(radius, sigma)
@@ -96,6 +116,30 @@ def expected_at(frame: Frame, circle: Circle) -> Expected:
     order = np.argsort(azimuth)
     away = np.hypot(x - best.x, y - best.y) - best.r
     return Expected(best.r, sigma, azimuth[order], away[order])
+
+
+def _on_mosaic(frame: Frame, circle: Circle, framelets: Framelets, sigma: float) -> Expected:
+    """``expected_at`` for a mosaic, with Io moved so that the circle of its jagged outline is where ``circle`` is."""
+    place, best = circle, circle
+    for _ in range(2):
+        place = Circle(place.x + circle.x - best.x, place.y + circle.y - best.y, circle.r)
+        x, y, framelet = _jagged(frame, place, framelets)
+        if not np.isfinite(x + y).all():
+            return Expected(expected_radius(frame, circle)[0], sigma)
+        best = circle_through(x, y)
+    azimuth = np.arctan2(y - best.y, x - best.x)
+    order = np.argsort(azimuth)
+    away = np.hypot(x - best.x, y - best.y) - best.r
+    return Expected(best.r, sigma, azimuth[order], away[order], framelet[order])
+
+
+def _jagged(frame: Frame, place: Circle, framelets: Framelets) -> tuple[Array, Array, Array]:
+    """Io's limb on a mosaic if its centre is seen at ``place``: x, y in pixels, and framelets from the centre's."""
+    home = int(framelets.shown(np.array(place.y)))
+    pose = _pose(frame.view, framelets.sight(place.x, place.y))
+    sight = Pointing("label", framelets.optics, (pose,), radii_km=_radii(frame.view)).sights[0]
+    x, y, which = framelets.pixels((sight.rim(OUTLINE) - pose.position_km) @ pose.rotation.T, home)
+    return x, y, (which - home).astype(np.float64)
 
 
 def _mosaic_scales(frame: Frame, x_px: float) -> tuple[float, float]:
@@ -115,12 +159,21 @@ def _outline(frame: Frame, circle: Circle) -> tuple[Array, Array]:
     """Io's limb if its centre is where the circle's is: x and y in pixels of the frame."""
     view, optics = frame.view, optics_of(frame)
     u, v = (float(side) for side in optics.directions(np.array(circle.x), np.array(circle.y)))
+    pose = _pose(view, np.array([u, v, 1.0]))
+    x, y, _ = Pointing("label", optics, (pose,), radii_km=_radii(view)).outline(OUTLINE)
+    return x, y
+
+
+def _pose(view: View, sight: Array) -> Pose:
+    """The camera that sees Io in direction ``sight`` (3,), turned as the view says, if it does."""
     known = _oriented(view)
     place = (view.sub_spacecraft_lat_deg, view.sub_spacecraft_lon_w_deg) if known else (0.0, 0.0)
-    pose = Pose.of(view.range_km * direction(*place), np.array([u, v, 1.0]), _north(view))
-    radii = IO_RADII_KM if known else (IO_RADIUS_KM,) * 3
-    x, y, _ = Pointing("label", optics, (pose,), radii_km=radii).outline(180)
-    return x, y
+    return Pose.of(view.range_km * direction(*place), sight, _north(view))
+
+
+def _radii(view: View) -> tuple[float, float, float]:
+    """Io's axes where the view says how it is turned, else those of the sphere."""
+    return IO_RADII_KM if _oriented(view) else (IO_RADIUS_KM,) * 3
 
 
 def _oriented(view: View) -> bool:
@@ -161,37 +214,102 @@ def sun_of_disk(linear: Image, circle: Circle) -> tuple[Array | None, float]:
 
     None, and 0, where too little of the disk is in the picture.
     """
-    across = int(np.clip(circle.r, 6, LIKENESS_ACROSS))
-    x, y, suns, spheres = _lit_spheres(across)
+    x, y, suns, spheres = _lit_spheres(int(np.clip(circle.r, 6, LIKENESS_ACROSS)))
+    likeness = _likeness(linear, circle, (x, y), spheres)
+    if likeness is None:
+        return None, 0.0
+    best = int(likeness.argmax())
+    return suns[best], float(likeness[best])
+
+
+def refined_sun(linear: Image, circle: Circle, sun: Array) -> Array:
+    """The light near ``sun`` that explains a disk best, sought between the directions of ``sun_of_disk``."""
+    x, y = _points_of_disk(int(np.clip(circle.r, 6, FINE_ACROSS)))
+    for step_deg in (6.0, 2.0):
+        suns = _around(sun, math.radians(step_deg))
+        likeness = _likeness(linear, circle, (x, y), _lit(suns, x, y))
+        if likeness is None:
+            return sun
+        sun = suns[int(likeness.argmax())]
+    return sun
+
+
+def log_exposure(linear: Image, circle: Circle, sun: Array, full_scale: float) -> tuple[float, float]:
+    """How overexposed a disk is by how much of it is full: log(brightness / full scale), and its 1-sigma.
+
+    Where nearly all of it is, it may be more overexposed than can be told.
+    """
+    x, y = _points_of_disk(int(np.clip(circle.r, 6, FINE_ACROSS)))
+    z = np.sqrt(1 - x * x - y * y)
+    light = scattered(np.maximum(sun @ np.stack([x, y, z]), 0), z)
+    seen = _sampled(linear, circle, x, y)
+    lit = np.isfinite(seen) & (light > LIT)
+    if lit.sum() < 10:
+        return 0.0, LOG_SIGMAS[1]
+    full = float((seen[lit] >= full_scale).mean())
+    level = -math.log(float(np.quantile(light[lit], 1 - full)))
+    return max(level, 0.0), LOG_SIGMAS[0] if full < MOSTLY_FULL else LOG_SIGMAS[1]
+
+
+def _sampled(linear: Image, circle: Circle, x: Array, y: Array) -> Array:
+    """(n,) pixels at points of a disk whose radius is 1; NaN off the picture."""
     column = np.rint(circle.x + x * circle.r).astype(int)
     row = np.rint(circle.y + y * circle.r).astype(int)
     inside = (column >= 0) & (column < linear.shape[1]) & (row >= 0) & (row < linear.shape[0])
-    seen = np.full(x.shape, np.nan)
+    seen = np.full(column.shape, np.nan)
     seen[inside] = linear[row[inside], column[inside]]
+    return seen
+
+
+def scattered(mu0: Array, mu: Array) -> Array:
+    """Brightness of ground by the cosines of incidence and emission, 1 for light and camera straight above."""
+    return np.asarray(mu0 * (2 * LUNAR / np.maximum(mu0 + mu, 0.02) + 1 - LUNAR))
+
+
+def _around(sun: Array, step: float) -> Array:
+    """(25, 3) directions within 2 steps (radians) of one."""
+    side = np.cross(sun, [0.0, 0.0, 1.0] if abs(sun[2]) < 0.9 else [1.0, 0.0, 0.0])
+    side /= np.linalg.norm(side)
+    a, b = (step * grid.reshape(-1, 1) for grid in np.mgrid[-2:3, -2:3])
+    suns = sun + a * side + b * np.cross(sun, side)
+    return np.asarray(suns / np.linalg.norm(suns, axis=1, keepdims=True))
+
+
+def _likeness(linear: Image, circle: Circle, at: tuple[Array, Array], spheres: Array) -> Array | None:
+    """(m,) correlation of a disk with lit spheres (m, n) at points (n,) of the unit disk; None without enough of it."""
+    seen = _sampled(linear, circle, *at)
     known = np.isfinite(seen)
     if known.sum() < 20:
-        return None, 0.0
+        return None
     level = np.minimum(seen[known], np.percentile(seen[known], 98))
     level -= level.mean()
     models = spheres[:, known] - spheres[:, known].mean(axis=1, keepdims=True)
-    scale = np.sqrt((models**2).sum(axis=1) * (level @ level)) + 1e-12
-    likeness = models @ level / scale
-    best = int(likeness.argmax())
-    return suns[best], float(likeness[best])
+    return np.asarray(models @ level / (np.sqrt((models**2).sum(axis=1) * (level @ level)) + 1e-12))
 
 
 @lru_cache(maxsize=LIKENESS_ACROSS)
 def _lit_spheres(across: int) -> tuple[Array, Array, Array, Array]:
     """Points of the unit disk x, y (n,), directions of light (m, 3), and the sphere's brightness at each (m, n)."""
+    x, y = _points_of_disk(across)
+    phase, side = (a.ravel() for a in np.meshgrid(np.radians(np.arange(0, 176, 8)), np.radians(np.arange(0, 360, 20))))
+    suns = np.stack([np.sin(phase) * np.cos(side), np.sin(phase) * np.sin(side), np.cos(phase)], axis=1)
+    return x, y, suns, _lit(suns, x, y)
+
+
+@lru_cache(maxsize=2 * LIKENESS_ACROSS)
+def _points_of_disk(across: int) -> tuple[Array, Array]:
+    """Points of a grid on the unit disk, ``across`` from centre to limb: x, y (n,)."""
     grid = (np.arange(-across, across) + 0.5) / across
     x, y = (side.ravel() for side in np.meshgrid(grid, grid))
     within = x * x + y * y < 0.94
-    x, y = x[within], y[within]
+    return x[within], y[within]
+
+
+def _lit(suns: Array, x: Array, y: Array) -> Array:
+    """(m, n) brightness of a sphere under lights (m, 3) at points (n,) of the unit disk, capped where brightest."""
     z = np.sqrt(1 - x * x - y * y)
-    phase, side = (a.ravel() for a in np.meshgrid(np.radians(np.arange(0, 176, 8)), np.radians(np.arange(0, 360, 20))))
-    suns = np.stack([np.sin(phase) * np.cos(side), np.sin(phase) * np.sin(side), np.cos(phase)], axis=1)
     spheres = np.maximum(suns @ np.stack([x, y, z]), 0) ** MINNAERT_K * z ** (MINNAERT_K - 1)
-    return x, y, suns, np.minimum(spheres, np.percentile(spheres, 90, axis=1, keepdims=True))
+    return np.asarray(np.minimum(spheres, np.percentile(spheres, 90, axis=1, keepdims=True)))
 
 
 @dataclass(frozen=True)
@@ -208,20 +326,95 @@ class LitEdge:
     height: Array
 
 
-def lit_edge(sun: Array, radius_px: float, azimuth: Array, blur_px: float, window_px: float) -> LitEdge:
-    """Where the steepest fall is seen after a blur of ``blur_px``, within ``window_px`` of the limb."""
-    reach = window_px + 4 * blur_px
+def lit_edge(
+    sun: Array, radius_px: float, azimuth: Array, blurs_px: tuple[float, float], window_px: float, exposure: float = 0.0
+) -> LitEdge:
+    """Where the steepest fall is seen, within ``window_px`` of the limb.
+
+    Args:
+        sun: (3,) as ``sun_of_view``.
+        radius_px: of the limb.
+        azimuth: (n,) radians.
+        blurs_px: 1-sigma of the camera's blur, and of the smoothing with which the fall is sought.
+        window_px: px to either side.
+        exposure: brightness of the sub-solar point over the full scale, where pixels are cut off; 0 for no end.
+
+    """
+    offset, light = _across_limb(sun, radius_px, azimuth, blurs_px, window_px)
+    return _edge(offset, np.minimum(light, 1 / exposure) if exposure else light, blurs_px[1], window_px)
+
+
+def _across_limb(
+    sun: Array, radius_px: float, azimuth: Array, blurs_px: tuple[float, float], window_px: float
+) -> tuple[Array, Array]:
+    """Offsets from the limb (m,), px, and a lit sphere's brightness there (n, m) after the camera's blur."""
+    reach = window_px + 4 * math.hypot(*blurs_px)
     offset = np.arange(-reach, reach + STEP_PX, STEP_PX)
     rho = 1 + offset / radius_px
     inside = np.clip(rho, 0, 1)
     mu = np.sqrt(np.maximum(1 - inside**2, 1e-6))
     along = np.cos(azimuth) * sun[0] + np.sin(azimuth) * sun[1]
     mu0 = np.maximum(inside * along[:, None] + mu * sun[2], 0)
-    light = mu0**MINNAERT_K * np.maximum(mu, 0.02) ** (MINNAERT_K - 1) * ((rho <= 1) & (rho >= 0))
+    light = scattered(mu0, mu) * ((rho <= 1) & (rho >= 0))
+    return offset, ndimage.gaussian_filter1d(light, blurs_px[0] / STEP_PX, axis=1, mode="nearest")
+
+
+def _edge(offset: Array, light: Array, blur_px: float, window_px: float) -> LitEdge:
     fall = -ndimage.gaussian_filter1d(light, blur_px / STEP_PX, axis=1, order=1, mode="nearest")
     fall[:, np.abs(offset) > window_px] = -1
     peak, shift, top = summits(fall)
     return LitEdge(offset[peak] + shift * STEP_PX, top / max(float(top.max()), 1e-12))
+
+
+@dataclass(frozen=True)
+class LitLimb:
+    """``lit_edge`` all along a limb, also for the exposures beyond the scale, which a picture does not tell.
+
+    Attributes:
+        sun: (3,) as ``sun_of_view``.
+        radius_px, blurs_px, window_px: as for ``lit_edge``.
+
+    """
+
+    sun: Array
+    radius_px: float
+    blurs_px: tuple[float, float]
+    window_px: float
+
+    @cached_property
+    def _angle(self) -> Array:
+        """(n,) radians from the side of the light: the limb is the same on both sides of it."""
+        return np.linspace(0, math.pi, LIT_ANGLES)
+
+    @cached_property
+    def _light(self) -> tuple[Array, Array]:
+        turned = np.array([math.hypot(self.sun[0], self.sun[1]), 0.0, self.sun[2]])
+        return _across_limb(turned, self.radius_px, self._angle, self.blurs_px, self.window_px)
+
+    @cached_property
+    def _within_scale(self) -> LitEdge:
+        return _edge(*self._light, self.blurs_px[1], self.window_px)
+
+    @cached_property
+    def _overexposed(self) -> Array:
+        """(m, n) where edges lie at ``EXPOSURES``, px."""
+        offset, light = self._light
+        cut = np.minimum(light, 1 / np.array(EXPOSURES)[:, None, None]).reshape(-1, len(offset))
+        return _edge(offset, cut, self.blurs_px[1], self.window_px).offset_px.reshape(len(EXPOSURES), -1)
+
+    def at(self, azimuth: Array) -> LitEdge:
+        """Edges of what is not overexposed, at azimuths (n,)."""
+        angle, edge = self._from_light(azimuth), self._within_scale
+        return LitEdge(np.interp(angle, self._angle, edge.offset_px), np.interp(angle, self._angle, edge.height))
+
+    def overexposed(self, azimuth: Array) -> Array:
+        """(m, n) where overexposed edges lie at azimuths (n,) with ``EXPOSURES``, px."""
+        angle = self._from_light(azimuth)
+        return np.stack([np.interp(angle, self._angle, row) for row in self._overexposed])
+
+    def _from_light(self, azimuth: Array) -> Array:
+        side = math.atan2(self.sun[1], self.sun[0])
+        return np.abs((azimuth - side + math.pi) % (2 * math.pi) - math.pi)
 
 
 def summits(rows: Array) -> tuple[NDArray[np.int_], Array, Array]:

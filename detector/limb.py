@@ -27,8 +27,8 @@ LOOKED_AT = 6
 LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 PLAIN_PX = 25.0
-SYSTEMATIC_PX = {"galileo_ssi": 0.12, "lorri": 0.12, "jiram": 0.2, "junocam": 0.37, "sru": 0.37}
-OTHER_SYSTEMATIC_PX = 0.42
+SYSTEMATIC_PX = {"galileo_ssi": 0.1, "lorri": 0.1, "jiram": 0.25, "junocam": 0.13, "sru": 0.15}
+OTHER_SYSTEMATIC_PX = 0.38
 SYSTEMATIC_SHARE = 0.001
 SHORT_ARC_DEG, SHORT_ARC_FACTOR = 90.0, 1.8
 """Below so much arc the fit's own error is too small by so much."""

@@ -31,12 +31,15 @@ BLANK = Frame.of(np.zeros((512, 512), np.float32), target="IO", view=VIEW)
 PLACE = Circle(250.0, 260.0, 149.0)
 
 
-def lambert(circle: Circle, sun: np.ndarray, shape: tuple[int, int] = (512, 512), fine: int = 5) -> np.ndarray:
-    """A Lambert sphere's mean brightness in each pixel, 1 at the sub-solar point."""
+def lambert(
+    circle: Circle, sun: np.ndarray, shape: tuple[int, int] = (512, 512), fine: int = 5, k: float = 1.0
+) -> np.ndarray:
+    """A sphere's mean brightness in each pixel by Minnaert's law (k = 1: Lambert's), 1 at the sub-solar point."""
     y, x = (np.mgrid[: shape[0] * fine, : shape[1] * fine] + 0.5) / fine - 0.5
     u, v = (x - circle.x) / circle.r, (y - circle.y) / circle.r
     w = np.sqrt(np.maximum(1 - u * u - v * v, 0))
-    light = np.where(w > 0, np.maximum(u * sun[0] + v * sun[1] + w * sun[2], 0), 0)
+    mu0 = np.maximum(u * sun[0] + v * sun[1] + w * sun[2], 0)
+    light = np.where(w > 0, mu0**k * np.maximum(w, 0.12) ** (k - 1), 0)
     return light.reshape(shape[0], fine, shape[1], fine).mean(axis=(1, 3))
 
 
@@ -99,7 +102,7 @@ def test_a_flat_picture_is_like_no_lit_sphere() -> None:
 
 
 def test_the_lit_side_falls_at_the_limb_and_the_night_side_not_at_all() -> None:
-    edge = lit_edge(towards(90, 0), 100.0, np.radians([0.0, 180.0]), 1.2, 4.0)
+    edge = lit_edge(towards(90, 0), 100.0, np.radians([0.0, 180.0]), (0.8, 0.9), 4.0)
     assert abs(edge.offset_px[0]) < 0.45
     assert edge.height[0] == 1
     assert edge.height[1] < 1e-6
@@ -108,16 +111,16 @@ def test_the_lit_side_falls_at_the_limb_and_the_night_side_not_at_all() -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("phase", "exposure"), [(30, 1.0), (80, 1.0), (80, 12.0), (120, 12.0)])
 def test_the_last_fit_is_right_on_gibbous_half_and_overexposed_disks(phase: float, exposure: float, seed: int) -> None:
-    """A Lambert sphere, not the law that is expected. Twelve times overexposed it is held to what counts as right."""
+    """A sphere by Minnaert's law, not the one that is expected."""
     rng = np.random.default_rng([seed, phase])
     true = Circle(250 + rng.uniform(-5, 5), 250 + rng.uniform(-5, 5), 90 + rng.uniform(-3, 3))
-    light = ndimage.gaussian_filter(lambert(true, towards(phase, rng.uniform(0, 360))), 0.7)
+    light = ndimage.gaussian_filter(lambert(true, towards(phase, rng.uniform(0, 360)), k=0.65), 0.7)
     image = np.minimum(10 + 200 * exposure * light + rng.normal(0, 1, light.shape), 255).astype(np.float32)
     frame = Frame.of(image, saturation=255.0)
     start = Circle(true.x + 0.8, true.y - 0.6, true.r + 0.7)
     fit = precise(picture_of(frame), frame, start)
     assert fit is not None
-    assert math.hypot(fit.circle.x - true.x, fit.circle.y - true.y) < (0.35 if exposure == 1 else 1.0)
+    assert math.hypot(fit.circle.x - true.x, fit.circle.y - true.y) < 0.4
 
 
 def test_too_few_edges_give_no_fit() -> None:
@@ -131,5 +134,5 @@ def test_the_quoted_error_is_larger_where_the_camera_is_worse() -> None:
     image += np.random.default_rng(2).normal(0, 1, image.shape).astype(np.float32)
     ssi, unknown = (find_limb(Frame.of(image, instrument=name)) for name in ("galileo_ssi", "unknown"))
     assert ssi.trusted
-    assert (ssi.x_px, ssi.y_px) == (unknown.x_px, unknown.y_px)
+    assert math.hypot(ssi.x_px - unknown.x_px, ssi.y_px - unknown.y_px) < 0.1
     assert ssi.sigma_px < unknown.sigma_px

