@@ -28,6 +28,7 @@ STAMP_DIGITS = 8
 STAMP = re.compile(rf"(.+)\.([0-9a-f]{{{STAMP_DIGITS}}})")
 UPLOAD_PREFIX = re.compile(r"[0-9a-f]{4,32}-(?=.)")
 ADDRESS = re.compile(r"^.*[?&]d=|[?#].*$")
+RAW = re.compile(r"-raw$", re.IGNORECASE)
 OPEN_PRODUCTS = 8
 LISTED = 5
 
@@ -76,7 +77,7 @@ class FrameFinder:
         self.folder = folder if folder.is_dir() else folder.parent
         self._products: dict[str, list[Product]] = defaultdict(list)
         for product in find_products([folder]):
-            self._products[frame_id(product.data.stem).casefold()].append(product)
+            self._products[_stem(product).casefold()].append(product)
         if not self._products:
             raise InputError(folder, "holds no frame that can be read", "name the folder of the archive frames")
         self._frames = lru_cache(maxsize=OPEN_PRODUCTS)(self._read)
@@ -105,7 +106,7 @@ class FrameFinder:
         near = [key for key in self._products if plain == key or plain.startswith(f"{key}_")]
         found = [one for key in near for product in self._products[key] for one in self._frames(product)]
         by_id = [one for one in found if one.frame_id.casefold() == plain]
-        return by_id or [one for one in found if frame_id(one.product.data.stem).casefold() == plain]
+        return by_id or [one for one in found if _stem(one.product).casefold() == plain]
 
     def _choose(self, labels: PictureLabels, hits: list[Found], stamp: str) -> Found:
         """Choose the one that is meant of the frames that fit a name."""
@@ -129,6 +130,11 @@ class FrameFinder:
                   orbit_of(frame), frame.shape)
             for frame in read_frames(product)
         )  # fmt: skip
+
+
+def _stem(product: Product) -> str:
+    """What the ids of a product's frames begin with: of ``JNCE_..._V01-raw.png`` what stands before ``-raw``."""
+    return RAW.sub("", frame_id(product.data.stem))
 
 
 def _of_size(labels: PictureLabels, found: Found) -> Found:
