@@ -467,9 +467,12 @@ def benchmark_batch(
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="The .onnx file; the released model unless given."),
     ] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", show_default=False, help="Do it all by this engine too: ray.")
+    ] = None,
 ) -> None:
     """Kill a batch run again and again, let it go on, and compare what it leaves with an undisturbed run."""
-    _judge(_room("training.batch_trial").trial(products, damaged, kills, workers, seed, keep, model))
+    _judge(_room("training.batch_trial").trial(products, damaged, kills, workers, seed, keep, model, engine or ()))
 
 
 @benchmark.command("throughput")

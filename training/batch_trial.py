@@ -253,8 +253,9 @@ def trial(
     seed: int,
     keep: Path | None = None,
     model: Path | None = None,
+    engines: Sequence[str] = (),
 ) -> Verdict:
-    """Run products undisturbed and with kills; compare statuses, bytes and memory."""
+    """Run products undisturbed, with kills, and by other engines; compare statuses, bytes and memory."""
     more = () if model is None else ("--model", str(model.absolute()))
     with _place(keep) as place:
         wrong = make_products(place / "frames", count, damaged, seed)
@@ -264,6 +265,10 @@ def trial(
         again = detect(place / "frames", place / "killed", workers, *more)
         survived, orphans = run_killed(again, kills, usage.seconds, seed)
         differing = differences(whole, place / "killed")
+        apart = {}
+        for engine in engines:
+            ended = run_watched(detect(place / "frames", place / engine, workers, "--engine", engine, *more))
+            apart[engine] = (ended.seconds, differences(whole, place / engine))
     quarter, full = usage.peak_mb(0.25), usage.peak_mb()
     tally = Counter(wrong.values())
     lines = (
@@ -275,8 +280,10 @@ def trial(
         f"files that differ after going on: {len(differing)}" + "".join(f"\n  {name}" for name in differing[:5]),
         f"peak memory: {quarter:.0f} MB in the first quarter of the products, {full:.0f} MB over all; "
         f"{usage.parent_mb():.0f} MB of it where the work is handed out",
+        *(f"engine {name}: {took:.0f} s, files that differ: {len(names)}" for name, (took, names) in apart.items()),
     )
-    return Verdict(lines, not (statuses or differing or orphans) and full < 1.25 * quarter + 50)
+    wrong_bytes = [*differing, *(name for _, names in apart.values() for name in names)]
+    return Verdict(lines, not (statuses or wrong_bytes or orphans) and full < 1.25 * quarter + 50)
 
 
 def odd_statuses(out: Path, wrong: dict[str, str]) -> list[str]:
