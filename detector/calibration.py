@@ -20,7 +20,6 @@ import numpy as np
 from detector.errors import InputError
 from detector.frame import Frame, Noise
 from detector.instruments import JIRAM, JIRAM_WIDTH_UM, SSI, SSI_FILTERS, SsiFilter
-from detector.levels import measure_levels
 
 SSI_ELECTRONS_PER_MS = {
     "CLEAR": 12000.0,
@@ -57,7 +56,7 @@ def calibrated(frame: Frame) -> Frame:
         state = f"filter {frame.filter!r}, {frame.exposure_s} s, {frame.noise.gain} electrons per DN"
         remedy = "give a Galileo SSI frame in DN whose label tells filter, exposure and gain"
         raise InputError(frame.id, f"cannot be turned into I/F: {frame.instrument}, {frame.unit}, {state}", remedy)
-    sky = measure_levels(frame.image, frame.valid).sky
+    sky = frame.levels.sky
     image = np.where(frame.valid, (frame.image - np.float32(sky)) * np.float32(factor), np.float32(0))
     noise = Noise(frame.noise.read * factor, frame.noise.gain / factor)
     return replace(frame, image=image, unit="I/F", noise=noise, saturation=(frame.saturation - sky) * factor)

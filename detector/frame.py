@@ -6,10 +6,13 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from detector.levels import Levels, measure_levels
 
 CLASSES = ("plume", "hotspot")
 
@@ -150,6 +153,11 @@ class Frame:
         """(rows, columns)."""
         rows, columns = self.image.shape
         return rows, columns
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Sky, noise and bright level of the whole frame, measured once."""
+        return measure_levels(self.image, self.valid)
 
     @property
     def coverage(self) -> float:

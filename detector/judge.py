@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from detector.card import Threshold
 from detector.errors import ModelError
 from detector.frame import CLASSES, Frame
-from detector.levels import Levels, measure_levels
+from detector.levels import Levels
 from detector.limb import Limb
 from detector.regions import Region, altitude_px, azimuth_deg, ordered, span_deg
 
@@ -145,7 +145,7 @@ def likely(regions: Sequence[Region], thresholds: Mapping[str, Threshold]) -> tu
 
 def features_of(frame: Frame, limb: Limb, scores: NDArray[np.float32], regions: Sequence[Region]) -> Floats:
     """(n, features) what the judge knows of each region, in the order of ``FEATURES``; every number finite."""
-    levels = measure_levels(frame.image, frame.valid)
+    levels = frame.levels
     fellows = {kind: sum(region.kind == kind for region in regions) for kind in CLASSES}
     rows = [
         (

@@ -55,15 +55,15 @@ def picture_of(frame: Frame, largest_px: int = WORKING_PX) -> Picture:
     factor = max(1, -(-max(frame.shape) // largest_px))
     pixels = frame.image if frame.valid.all() else np.where(frame.valid, frame.image, np.float32(np.nan))
     binned = bin_mean(pixels, factor)
-    levels = measured(binned)
+    levels = measured(binned, frame.levels if factor == 1 else None)
     cleaned = without_hits(binned, levels.sigma) if factor == 1 else binned
     linear = (cleaned - np.float32(levels.sky)) / np.float32(levels.sigma)
     return Picture(linear, softening(levels), factor, levels.sky, levels.sigma)
 
 
-def measured(image: Image) -> Levels:
+def measured(image: Image, known: Levels | None = None) -> Levels:
     """Measure the levels; where gaps filled with one value hide the noise, it is that of the other darker pixels."""
-    levels = measure_levels(image, np.isfinite(image))
+    levels = known or measure_levels(image, np.isfinite(image))
     if levels.sigma > 2e-4 * levels.bright:
         return levels
     others = image > np.nanmin(image)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from detector.frame import CLASSES, IO_RADIUS_KM, Frame
 from detector.geometry import Pointing
-from detector.levels import Levels, measure_levels
+from detector.levels import Levels
 from detector.limb import Limb
 from detector.pointing import geometry_of
 from detector.regions import EVERY_NEIGHBOUR, Region, altitude_px, labels_of
@@ -59,7 +59,7 @@ class Scene:
         taken = labels.any(axis=0)
         if regions:
             taken = ndimage.binary_dilation(taken, EVERY_NEIGHBOUR)
-        levels = measure_levels(frame.image, frame.valid)
+        levels = frame.levels
         pointing = geometry_of(frame, limb) if pointing is None else pointing
         return cls(frame, limb, pointing, levels, _sky_sigma(frame, levels), frame.valid & ~taken, labels)
 

@@ -15,7 +15,6 @@ from detector.card import CARD_KEY, ModelCard, Threshold
 from detector.errors import ModelError
 from detector.frame import CLASSES, Frame, sha256_of
 from detector.judge import JUDGE_KEY, Judge, likely
-from detector.levels import measure_levels
 from detector.limb import Limb
 from detector.regions import Region, find_regions
 from detector.tiles import Window, windows
@@ -152,7 +151,7 @@ def _equal_sized(sights: Sequence[tuple[Frame, Limb]], batch: int) -> Iterator[l
     """Windows of one size together, ``batch`` at most, each as soon as it is full."""
     waiting: dict[tuple[int, int], list[_Look]] = {}
     for number, (frame, limb) in enumerate(sights):
-        levels = measure_levels(frame.image, frame.valid).as_array()
+        levels = frame.levels.as_array()
         for window in windows(frame.shape, limb):
             size = window.y1 - window.y0, window.x1 - window.x0
             looks = waiting.setdefault(size, [])

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from detector.card import OPERATING_POINTS, ModelCard, Threshold
 from detector.errors import InputError
 from detector.frame import CLASSES, Frame, sha256_of
-from detector.levels import measure_levels
 from detector.limb import Limb, find_limb
 from detector.mask import Mask
 from detector.measure import measure
@@ -509,7 +508,7 @@ def _cut_out(judged: Judged, key: tuple[str, str], rank: float, box: tuple[slice
     number, frame = CLASSES.index(kind), judged.frame
     rows, columns = (_widened(side, size, box) for side, size in zip(box, frame.shape, strict=True))
     window = (rows, columns)
-    levels = measure_levels(frame.image, frame.valid)
+    levels = frame.levels
     shown = np.arcsinh((frame.image[window] - levels.sky) / (3 * levels.sigma))
     truth = np.zeros(frame.shape, bool) if judged.labelled is None else judged.labelled.mask.planes[number].copy()
     for one in judged.truths:  # stretches of limb are no part of the mask

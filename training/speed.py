@@ -26,7 +26,6 @@ from threadpoolctl import threadpool_limits
 
 from detector.detect import Detector
 from detector.frame import Frame
-from detector.levels import measure_levels
 from detector.limb import Limb, find_limb
 from detector.products import find_products
 from detector.readers import read_frames
@@ -294,7 +293,7 @@ def _inputs(view: View, box: tuple[slice, slice], circle: NDArray[np.float32]) -
         "frame": frame.image[box][None, None],
         "valid": frame.valid[box][None, None].astype(np.float32),
         "limb": circle[None],
-        "levels": measure_levels(frame.image, frame.valid).as_array()[None],
+        "levels": frame.levels.as_array()[None],
     }
 
 

@@ -23,7 +23,6 @@ from detector.colour import with_temperatures
 from detector.detect import Detector, Result, failures
 from detector.errors import InputError
 from detector.frame import CLASSES, Frame
-from detector.levels import measure_levels
 from detector.limb import Limb
 from detector.maskfile import mask_bytes
 from detector.measure import Scene
@@ -190,7 +189,7 @@ def _levels(frame: Frame) -> Document:
     """Return what a display needs to choose black and white."""
     seen = frame.image[frame.valid]
     thinned = seen[:: max(1, seen.size // 200_000)] if seen.size else np.zeros(1, np.float32)
-    levels = measure_levels(frame.image, frame.valid)
+    levels = frame.levels
     percentiles = np.percentile(thinned.astype(float), PERCENTILES)
     return {
         "least": _number(float(seen.min())) if seen.size else 0.0,

@@ -13,7 +13,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from detector.frame import Frame
-from detector.levels import measure_levels
 from detector.quicklook import HEADROOM, SOFTENING
 
 
@@ -37,7 +36,7 @@ class Stretch:
     @classmethod
     def of(cls, frame: Frame) -> Stretch:
         """Return the stretch that shows this frame."""
-        levels = measure_levels(frame.image, frame.valid)
+        levels = frame.levels
         black = levels.sky - levels.sigma
         softening = max(SOFTENING, min(3 * levels.sigma / levels.bright, 0.5))
         return cls(float(black), float(black + HEADROOM * levels.bright), float(softening))

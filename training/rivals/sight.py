@@ -14,7 +14,6 @@ import sep
 from numpy.typing import NDArray
 
 from detector.frame import Frame
-from detector.levels import measure_levels
 from detector.limb import Limb
 from detector.regions import Region, altitude_px, limb_zone_px
 
@@ -71,7 +70,7 @@ class Sight:
 
     def __init__(self, frame: Frame, limb: Limb) -> None:
         self.frame, self.limb = frame, limb
-        self.levels = measure_levels(frame.image, frame.valid)
+        self.levels = frame.levels
         self.significance = lru_cache(maxsize=None)(self._significance)
         self._calm = lru_cache(maxsize=None)(self._without_hits)
         self._found: dict[Hashable, list[Find]] = {}

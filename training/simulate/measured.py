@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.frame import Frame
-from detector.levels import measure_levels
 from detector.limb import Limb
 from training.simulate.light import Image
 
@@ -107,7 +106,7 @@ def _sky(frame: Frame, limb: Limb) -> float:
     far = frame.image[frame.valid & (_radius(frame, limb) > 1.15)]
     if limb.trusted and far.size >= 200:
         return float(np.percentile(_thinned(far), 30))  # the darker part: Jupiter may fill the rest
-    return measure_levels(frame.image, frame.valid).sky
+    return frame.levels.sky
 
 
 def _disk(frame: Frame, limb: Limb, sky: float) -> float:

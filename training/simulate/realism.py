@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from detector.errors import InputError
 from detector.frame import Frame
-from detector.levels import measure_levels
 from detector.limb import Limb, find_limb
 from detector.products import find_products
 from detector.readers import read_frames
@@ -220,7 +219,7 @@ def histogram_numbers(frame: Frame) -> Numbers:
 def blocks(frame: Frame) -> float:
     """Mean step across the borders of 8 x 8 blocks over the mean step inside them; 1 without blocks."""
     steps = np.abs(np.diff(frame.image, axis=1))
-    steps = np.minimum(steps, 4 * max(measure_levels(frame.image, frame.valid).sigma, 1e-12))
+    steps = np.minimum(steps, 4 * max(frame.levels.sigma, 1e-12))
     known = frame.valid[:, 1:] & frame.valid[:, :-1]
     border = (np.arange(steps.shape[1]) % 8) == 7
     inside = steps[:, ~border][known[:, ~border]]
@@ -241,7 +240,7 @@ def width(frame: Frame, limb: Limb) -> float:
         frame.image, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderValue=float("nan")
     )
     step = profiles[:, :15].mean(1) - profiles[:, -15:].mean(1)
-    levels = measure_levels(frame.image, frame.valid)
+    levels = frame.levels
     sharp = np.isfinite(step) & (step > max(15 * levels.sigma, 0.2 * levels.bright))
     if sharp.sum() < 10:
         return math.nan

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from detector.frame import Frame
-from detector.levels import measure_levels
 from training.simulate.dice import EFFECTS
 from training.simulate.draw import draw_sample
 from training.simulate.hotspots import SHAPES
@@ -212,7 +211,7 @@ def stretched(frame: Frame, softening: float) -> NDArray[np.float32]:
 
     Not valid is NaN.
     """
-    levels = measure_levels(frame.image, frame.valid)
+    levels = frame.levels
     above = np.maximum(frame.image - levels.sky + 2 * levels.sigma, 0) / max(levels.bright, 8 * levels.sigma)
     grey = np.arcsinh(above / softening) / np.arcsinh(1.15 / softening)
     return np.where(frame.valid, np.clip(grey, 0, 1), np.nan).astype(np.float32)
