@@ -38,7 +38,7 @@ LIT = 0.05
 """Of the sub-solar point's brightness: what is lit."""
 MOSTLY_FULL, LOG_SIGMAS = 0.9, (0.5, 1.0)
 """1-sigma of an exposure's logarithm, for disks of which less than this share is full, and more."""
-RADIUS_SHARE = {"galileo_ssi": 0.004, "jiram": 0.004, "lorri": 0.004, "sru": 0.0075, "junocam": 0.005}
+RADIUS_SHARE = {"galileo_ssi": 0.004, "jiram": 0.004, "lorri": 0.004, "sru": 0.005, "junocam": 0.005}
 """1-sigma by which a limb's radius is off from the view's, of the radius: lenses, and framelets that jog."""
 OTHER_RADIUS_SHARE = 0.01
 FAR_OFF = 0.03

@@ -27,8 +27,8 @@ LOOKED_AT = 6
 LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 PLAIN_PX = 25.0
-SYSTEMATIC_PX = {"galileo_ssi": 0.1, "lorri": 0.1, "jiram": 0.25, "junocam": 0.13, "sru": 0.15}
-OTHER_SYSTEMATIC_PX = 0.38
+SYSTEMATIC_PX = {"galileo_ssi": 0.12, "lorri": 0.12, "jiram": 0.28, "junocam": 0.16, "sru": 0.18}
+OTHER_SYSTEMATIC_PX = 0.43
 SYSTEMATIC_SHARE = 0.001
 SHORT_ARC_DEG, SHORT_ARC_FACTOR = 90.0, 1.8
 """Below so much arc the fit's own error is too small by so much."""
@@ -86,7 +86,7 @@ def find_limb(frame: Frame) -> Limb:
     The circle is the one closest to the whole outline of the ellipsoid where the view says how it lies, and is seen
     through the camera's lens (``figured``); else it is the one through what is seen. ``sigma_px`` is the 1-sigma of the
     centre on either axis: the fit's, 0.1 % of the radius, and what the frames of a camera were measured to be off by
-    (``io-detector benchmark limb``, tuning seed 41000): smear, blooming, seams, processing.
+    (``io-detector benchmark limb``, tuning seeds 41000 and 31001): smear, blooming, seams, processing.
     """
     if min(frame.shape) < 2 * SMALLEST_PX:
         return Limb.none(f"the frame of {frame.shape[1]} x {frame.shape[0]} px is smaller than the smallest disk")

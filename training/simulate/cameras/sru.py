@@ -26,6 +26,7 @@ from training.simulate.bands import bandpass
 from training.simulate.cameras.camera import Camera, Readout
 from training.simulate.damage import hot_columns, missing
 from training.simulate.dice import Dice, Rng, log_uniform
+from training.simulate.lens import OffAxis
 from training.simulate.light import Image
 from training.simulate.radiation import strike
 
@@ -48,6 +49,10 @@ class SruCamera(Camera):
 
     hits: float = 100.0
     hit_level: float = 100.0
+
+    def lens(self, io_px: tuple[float, float], shape: tuple[int, int]) -> OffAxis:
+        """A flat detector 16 degrees wide: its axis is the middle of the picture, wherever Io is."""
+        return OffAxis(io_px, ((shape[1] - 1) / 2, (shape[0] - 1) / 2), self.ifov_rad)
 
     def expose(self, signal: Image, dice: Dice) -> Readout:
         """Take the picture.
