@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from detector.catalogue import Detection, FrameStatus
-from detector.detect import Detector
-from detector.frame import Frame
+from detector.detect import Detector, Result
+from detector.frame import CLASSES, Frame
 from detector.sightings import Places, Sighting, sighting_of
 from detector.timeseries import Run, TimeSeries, build
 from detector.volcanoes import Volcano, great_circle_km, volcanoes
-from serve.worker import status_of
 from training.labels import Truth
 from training.metrics import match_objects
 from training.simulate.dice import Dice, Rng, log_uniform
@@ -122,7 +121,7 @@ def run(detector: Detector, count: int, seed: int, progress: Progress = lambda d
         result = detector(sample.frame)
         frames[sample.frame.id] = sample.frame
         rows += result.detections
-        states.append(status_of(result, sample.frame.id))
+        states.append(_status(result))
         truths = [
             Truth.cut(str(n), thing.kind, thing.on(sample.frame.shape), snr_mf=thing.snr_mf)
             for n, thing in enumerate(sample.objects)
@@ -138,6 +137,17 @@ def run(detector: Detector, count: int, seed: int, progress: Progress = lambda d
 
     whole = Run(Path(), tuple(rows), tuple(states), detector.model.name, detector.operating_point)
     return tallied(build([whole], look=look), belongs, bright)
+
+
+def _status(result: Result) -> FrameStatus:
+    """What a series needs to know of a frame that was looked at."""
+    frame, limb = result.frame, result.limb
+    plumes, hotspots = (float(result.count(kind)) if result.looked_for(kind) else math.nan for kind in CLASSES)
+    return FrameStatus(
+        frame.id, frame.id, instrument=frame.instrument, filter=frame.filter, start_time_utc=frame.start_time,
+        plumes=plumes, hotspots=hotspots, limb_source=limb.source,
+        disk_x_px=limb.x_px, disk_y_px=limb.y_px, disk_radius_px=limb.radius_px,
+    )  # fmt: skip
 
 
 def tallied(series: TimeSeries, belongs: dict[tuple[str, str], str], bright: set[str]) -> Tally:
