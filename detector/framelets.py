@@ -23,6 +23,7 @@ from detector.instruments import (
     JUNOCAM,
     JUNOCAM_AXIS_Y_PX,
     JUNOCAM_INTERFRAME_DELTA_S,
+    JUNOCAM_SPIN_AXIS,
     JUNOCAM_SPIN_RAD_S,
     JUNOCAM_USUAL_DELAY_S,
 )
@@ -31,9 +32,6 @@ from detector.readers.junocam import ROWS, framelet_of_rows, framelet_step_px, f
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
-
-SPIN_AXIS = (0.99999544, -0.00152, 0.00261)
-"""In the camera's frame (right, down, into the scene); turns that count up carry the camera down the mosaic."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Framelets:
     def _on(self, rays: Array, frame: Whole, home: int) -> tuple[Array, Array, Array]:
         """Pixels on given framelets (n,), and how many rows beyond those that each of them shows."""
         turns = np.asarray((frame - home) * self.turn_rad, np.float64)
-        turned = (rays[:, None, :] @ _about(turns))[:, 0]
+        turned = (rays[:, None, :] @ spun(turns))[:, 0]
         ahead = np.where(turned[:, 2] > 0, turned[:, 2], np.nan)
         x, y = self.optics.pixels(turned[:, 0] / ahead, turned[:, 1] / ahead)
         y = y + self.strip.tops[frame]
@@ -111,9 +109,9 @@ class Framelets:
         return x, y, np.nan_to_num(astray, nan=np.inf)
 
 
-def _about(angle: Array) -> Array:
-    """(n, 3, 3): what gives a ray of the camera turned down by ``angle`` (n,) in the frame before."""
-    x, y, z = SPIN_AXIS
+def spun(angle: Array) -> Array:
+    """(n, 3, 3): what gives a ray of JunoCam turned down by ``angle`` (n,), radians, in the frame before."""
+    x, y, z = JUNOCAM_SPIN_AXIS
     across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     sine, versine = np.sin(angle)[:, None, None], (1 - np.cos(angle))[:, None, None]
     return np.asarray(np.eye(3) - sine * across + versine * (across @ across))

@@ -118,6 +118,9 @@ JUNOCAM_AXIS_Y_PX = {"BLUE": 158.48, "GREEN": 3.48, "RED": -151.52, "METHANE": 3
 # Unlit columns left and right, and soft rows at the top and bottom of a framelet.
 JUNOCAM_BORDER = {"left": 25, "right": 17, "top": 2, "bottom": 2}
 JUNOCAM_SPIN_RAD_S = 2 * 2 * math.pi / 60
+# In the camera's frame (columns, rows, into the scene), by the attitude of perijove 1: kernels
+# juno_sc_rec_160821_160827_v01.bc and juno_v12.tf; turns that count up carry the camera down the mosaic.
+JUNOCAM_SPIN_AXIS = (0.99999544, -0.00152, 0.00261)
 JUNOCAM_INTERFRAME_DELTA_S = 0.001  # the true delay is this much longer than INTERFRAME_DELAY
 JUNOCAM_USUAL_DELAY_S = 0.372
 # Letter of the product id -> filters, in the order of the strip.

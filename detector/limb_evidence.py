@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detector.circle import Circle, Fit, fit_circle
 from detector.expected import sun_of_disk
 from detector.limb_edges import Look, Picture, Profiles, profiles, sector_count, steepest_descents
+from detector.limb_settle import LEAST_EDGES
 
 Known = tuple[float, float]
 """A radius that is known from elsewhere and its 1-sigma, px."""
@@ -20,7 +21,6 @@ LEAST_ARC_KNOWN_DEG = 25.0
 LEAST_ARC_PX = 2400.0
 MOST_DOUBT = 2.0
 NOISY_FALL = 12.0
-LEAST_EDGES = 12
 EASE_KNOWN = 1.6
 EASE_SPHERE = 1.5
 LIKE_A_SPHERE = 0.8

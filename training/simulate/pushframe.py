@@ -22,6 +22,7 @@ from functools import cache, cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.framelets import spun
 from detector.instruments import (
     JUNOCAM,
     JUNOCAM_AXIS_Y_PX,
@@ -37,8 +38,6 @@ Whole = NDArray[np.int64]
 AXIS_X_PX = 814.21
 MIDDLE_PX = 0.5
 """Where the kernel has the middle of the first pixel, by its corners of the field of view; here it is at 0."""
-SPIN_AXIS = (0.99999544, -0.00152, 0.00261)
-"""In the camera's frame (columns, rows, into the scene); turns that count up carry the camera down the mosaic."""
 LENS_RADIUS_PX = 1000.0
 """The detector ends 880 px from the optical axis; beyond this radius the lens is continued in proportion."""
 NEAREST_TO_SIDE = 0.05
@@ -140,11 +139,11 @@ class PushFrame:
         """
         io = self._io_framelet
         frames = np.arange(self.n_frames) - io
-        spun = _about(SPIN_AXIS, frames.astype(np.float64) * self._turn)
+        turned = spun(frames.astype(np.float64) * self._turn)
         zoom = np.ones((self.n_frames, 3, 1))
         zoom[:, :2, 0] = ((1 + self.growth) ** frames / JUNOCAM.ifov_rad)[:, None]
         basis = _basis(*undistorted(*(np.array(self.io_px) - self._origin[io])))
-        return np.asarray(zoom * (basis @ spun) * np.array([1, 1, JUNOCAM_FOCAL_PX]) / JUNOCAM_FOCAL_PX)
+        return np.asarray(zoom * (basis @ turned) * np.array([1, 1, JUNOCAM_FOCAL_PX]) / JUNOCAM_FOCAL_PX)
 
     def _on_framelet(self, frame: Whole, ideal: Array) -> tuple[Array, Array, Array]:
         """Pixels on given framelets, and how many rows off the rows that those fill."""
@@ -190,14 +189,6 @@ def _basis(x: Array, y: Array) -> Array:
     across = np.array([1.0, 0, 0]) - axis[0] * axis
     across /= np.linalg.norm(across)
     return np.stack([across, np.cross(axis, across), axis])
-
-
-def _about(axis: tuple[float, float, float], angles: Array) -> Array:
-    """(n, 3, 3): what gives a ray of a camera turned about ``axis``, down by ``angles``, in the frame before."""
-    x, y, z = axis
-    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    sine, versine = np.sin(angles)[:, None, None], (1 - np.cos(angles))[:, None, None]
-    return np.asarray(np.eye(3) - sine * across + versine * (across @ across))
 
 
 def distorted(x: Array, y: Array) -> tuple[Array, Array]:
