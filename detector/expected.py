@@ -63,6 +63,7 @@ class Expected:
         azimuth: (n,) radians, 0 along +x, growing towards +y.
         departure_px: (n,) the limb's distance outside its best circle.
         framelet: (n,) which framelet of a mosaic shows it, from the one that shows the circle's centre; else None.
+        oriented: whether the outline is that of the ellipsoid, turned as the view says.
 
     """
 
@@ -71,6 +72,7 @@ class Expected:
     azimuth: Array = field(default_factory=lambda: np.zeros(1))
     departure_px: Array = field(default_factory=lambda: np.zeros(1))
     framelet: Array | None = None
+    oriented: bool = False
 
     def departure(self, azimuth: Array) -> Array:
         """(m,) departure from the circle at azimuths, px."""
@@ -115,7 +117,7 @@ def expected_at(frame: Frame, circle: Circle) -> Expected:
     azimuth = np.arctan2(y - best.y, x - best.x)
     order = np.argsort(azimuth)
     away = np.hypot(x - best.x, y - best.y) - best.r
-    return Expected(best.r, sigma, azimuth[order], away[order])
+    return Expected(best.r, sigma, azimuth[order], away[order], oriented=_oriented(frame.view))
 
 
 def _on_mosaic(frame: Frame, circle: Circle, framelets: Framelets, sigma: float) -> Expected:
@@ -130,7 +132,7 @@ def _on_mosaic(frame: Frame, circle: Circle, framelets: Framelets, sigma: float)
     azimuth = np.arctan2(y - best.y, x - best.x)
     order = np.argsort(azimuth)
     away = np.hypot(x - best.x, y - best.y) - best.r
-    return Expected(best.r, sigma, azimuth[order], away[order], framelet[order])
+    return Expected(best.r, sigma, azimuth[order], away[order], framelet[order], _oriented(frame.view))
 
 
 def _jagged(frame: Frame, place: Circle, framelets: Framelets) -> tuple[Array, Array, Array]:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from detector.circle import Circle, Edges, propose, vote
 from detector.expected import expected_radius
 from detector.frame import Frame
-from detector.limb_edges import COARSE_PX, Picture, bin_mean, edges_of, picture_of
+from detector.limb_edges import COARSE_PX, Picture, bin_mean, coarser, edges_of, picture_of
 from detector.limb_evidence import Evidence, judge, refine
 from detector.limb_fit import precise
 from detector.limb_settle import settle
@@ -26,12 +26,15 @@ LOOKED_AT = 6
 """Circles judged of those that came to rest."""
 LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
+FAINT_FACTOR = 4
+LEAST_COARSE_PX = 48
+"""A disk too faint to be found is sought again where pixels are averaged, up to so many; no picture gets smaller."""
+FAINT_CONTRAST, FAINT_SCATTER_PX, FAINT_DOUBT, FAINT_RADIUS_PX = 20.0, 0.6, 1.25, 8.0
+"""What such a disk must keep to, in averaged pixels: with more contrast it was seen before, and was refused."""
 PLAIN_PX = 25.0
-SYSTEMATIC_PX = {"galileo_ssi": 0.12, "lorri": 0.12, "jiram": 0.28, "junocam": 0.16, "sru": 0.18}
-OTHER_SYSTEMATIC_PX = 0.43
+SYSTEMATIC_PX = {"junocam": 0.1, "sru": 0.17}
 SYSTEMATIC_SHARE = 0.001
-SHORT_ARC_DEG, SHORT_ARC_FACTOR = 90.0, 1.8
-"""Below so much arc the fit's own error is too small by so much."""
+"""1-sigma beyond that of the fit: of cameras that smear, jog and bloom, and of every radius."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,31 @@ def find_limb(frame: Frame) -> Limb:
     The circle is the one closest to the whole outline of the ellipsoid where the view says how it lies, and is seen
     through the camera's lens (``figured``); else it is the one through what is seen. ``sigma_px`` is the 1-sigma of the
     centre on either axis: the fit's, 0.1 % of the radius, and what the frames of a camera were measured to be off by
-    (``io-detector benchmark limb``, tuning seeds 41000 and 31001): smear, blooming, seams, processing.
+    besides (``io-detector benchmark limb``, tuning seed 42000).
     """
     if min(frame.shape) < 2 * SMALLEST_PX:
         return Limb.none(f"the frame of {frame.shape[1]} x {frame.shape[0]} px is smaller than the smallest disk")
     if not frame.valid.any():
         return Limb.none("no valid pixel")
     picture = picture_of(frame)
+    best = searched(picture, frame)
+    while best.reason and min(picture.shape) >= 2 * LEAST_COARSE_PX and picture.factor < FAINT_FACTOR:
+        picture = coarser(picture)
+        again = searched(picture, frame)
+        best = again if faint(again) else best
+    return answer(best, picture, frame)
+
+
+def faint(e: Evidence) -> bool:
+    """Whether a circle of an averaged picture is a limb too faint to be seen before, not a wrong answer once more."""
+    plainly = e.scatter_px < FAINT_SCATTER_PX and e.doubt < FAINT_DOUBT
+    return not e.reason and plainly and e.contrast < FAINT_CONTRAST and e.circle.r > FAINT_RADIUS_PX
+
+
+def searched(picture: Picture, frame: Frame) -> Evidence:
+    """The best circle of a picture, trusted or not."""
     prior = Prior.of(frame, picture.factor)
-    return answer(choose(candidates(picture, prior), prior), picture, frame)
+    return choose(candidates(picture, prior), prior)
 
 
 @dataclass(frozen=True)
@@ -296,7 +315,5 @@ def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
     if whole.factor == 1 and (fit := precise(whole, frame, circle)):
         circle, figured = fit.circle, fit.figured
         sigma = math.sqrt(np.linalg.eigvalsh(fit.covariance[:2, :2])[-1])
-    sigma *= SHORT_ARC_FACTOR if best.arc_deg < SHORT_ARC_DEG else 1.0
-    systematic = SYSTEMATIC_PX.get(frame.instrument, OTHER_SYSTEMATIC_PX)
-    sigma = math.hypot(sigma, systematic, SYSTEMATIC_SHARE * circle.r)
+    sigma = math.hypot(sigma, SYSTEMATIC_PX.get(frame.instrument, 0.0), SYSTEMATIC_SHARE * circle.r)
     return Limb(circle.x, circle.y, circle.r, sigma, source, best.arc_deg, figured=figured)

@@ -17,7 +17,7 @@ Known = tuple[float, float]
 """A radius that is known from elsewhere and its 1-sigma, px."""
 UNKNOWN: Known = (math.nan, math.inf)
 LEAST_ARC_DEG = 40.0
-LEAST_ARC_KNOWN_DEG = 25.0
+LEAST_ARC_KNOWN_DEG, LEAST_ARC_KNOWN_PX = 25.0, 15.0
 LEAST_ARC_PX = 2400.0
 MOST_DOUBT = 2.0
 NOISY_FALL = 12.0
@@ -293,7 +293,10 @@ def verdict(e: Evidence) -> str:
 
     A small circle is found anywhere, so less doubt is allowed it; bright neighbours do not count there if it is sharp.
     """
-    least = LEAST_ARC_KNOWN_DEG if e.from_prior else float(np.clip(LEAST_ARC_PX / e.circle.r, LEAST_ARC_DEG, 170.0))
+    if e.from_prior:
+        least = float(np.clip(math.degrees(LEAST_ARC_KNOWN_PX / e.circle.r), LEAST_ARC_KNOWN_DEG, LEAST_ARC_DEG * 2))
+    else:
+        least = float(np.clip(LEAST_ARC_PX / e.circle.r, LEAST_ARC_DEG, 170.0))
     if e.arc_deg < least:
         return f"only {e.arc_deg:.0f} degrees of a limb seen, {least:.0f} needed"
     if not e.radius_sigma_px < 0.04 * e.circle.r:

@@ -46,6 +46,8 @@ UNQUIET, UNQUIET_SHARE = 3.0, 0.02
 FEWEST = 10
 FLOOR_PX = 0.1
 """1-sigma of a well-seen edge point: relief, albedo and the grid of pixels."""
+ALIKE_DEG = 7.0
+"""Edges so close to one another stray alike: all of them count as one, but for their noise."""
 GRAZING_PX = 0.4
 APPARENT_GRAZING_PX = 0.2
 """1-sigma of an edge times the sine of the Sun's height there: laws of scattering differ most where light grazes, and
@@ -58,6 +60,14 @@ PUSH_SIGMA_PX = 0.3
 """1-sigma of what the known light leaves of that: blurs differ."""
 BLOOM_SIGMA_PX = 0.3
 """1-sigma of how much farther it is seen along the columns: charge that runs, and smear."""
+BLOOMING = ("sru",)
+"""Cameras whose charge runs far; where ``MOSTLY_FULL`` of the edge is full, a wider window is searched."""
+FAR_BLOOM_SIGMA_PX = 4.0
+MOSTLY_FULL = 0.3
+FAR_WINDOW_SHARE, FAR_WINDOW_PX = 0.1, 16.0
+FIGURE_SHARE = 0.002
+"""1-sigma of how much longer than the other one an axis of the outline is, where Io's orientation is not known, over
+its diameter: 1829, 1819 and 1816 km are turned any way."""
 RATE_SIGMA_PX = 0.2
 """1-sigma of the rows by which framelets drift from each to the next: the spin is not quite 2 rpm."""
 JOG_SIGMA_PX = 0.1
@@ -121,8 +131,9 @@ class _Light:
             return None
         psf = PSF_PX.get(frame.instrument, OTHER_PSF_PX)
         limb = LitLimb(sun, circle.r, (psf, BLUR_PX), window)
+        exposure = log_exposure(picture.linear, circle, sun, full_scale)
         grazing = GRAZING_PX if sun_of_view(frame.view) is not None else APPARENT_GRAZING_PX
-        return cls(sun, limb, log_exposure(picture.linear, circle, sun, full_scale), grazing)
+        return cls(sun, limb, exposure, grazing)
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,7 @@ class _Problem:
         azimuth: of the edges, radians.
         offset: how far outside the expected edge of the circle they lie, px, but for overexposure's push.
         weight: inverse variances; 0 for those that say nothing.
+        alike: (n,) how many edges count as one.
         full: 1. for edges of overexposed ground.
         nuisance: (n, k) what else moves the edges outwards, for each pixel of its cause.
         nuisance_sigma: (k,) 1-sigma of the causes, px.
@@ -143,6 +155,7 @@ class _Problem:
     azimuth: Array
     offset: Array
     weight: Array
+    alike: Array
     full: Array
     nuisance: Array
     nuisance_sigma: Array
@@ -165,8 +178,12 @@ def precise(picture: Picture, frame: Frame, start: Circle) -> Precise | None:
         seen = _edges(picture, circle, window, full_scale)
         if len(seen.azimuth) < FEWEST:
             return None
+        if frame.instrument in BLOOMING and seen.full.mean() > MOSTLY_FULL:
+            window = float(np.clip(FAR_WINDOW_SHARE * start.r, window, FAR_WINDOW_PX))
+            seen = _edges(picture, circle, window, full_scale)
         expected = expected_at(frame, circle)
-        problem = _problem(seen, expected, light, circle)
+        blooms = frame.instrument in BLOOMING
+        problem = _problem(seen, expected, light, circle, blooms)
         if (problem.weight > 0).sum() < FEWEST:
             return None
         solved = _solved(problem, light)
@@ -200,8 +217,7 @@ def _full_scale(picture: Picture, frame: Frame) -> float:
 def _edges(picture: Picture, circle: Circle, window: float, full_scale: float) -> _Edges:
     margin = 3 * BLUR_PX
     offset = np.arange(-window - margin, window + margin + STEP_PX, STEP_PX)
-    sectors = int(np.clip(math.pi * circle.r, 48, SECTORS))
-    seen = profiles(picture.linear, circle, sectors, offset, 3)
+    seen = profiles(picture.linear, circle, _sectors(circle), offset, 3)
     slope = -ndimage.gaussian_filter1d(seen.values, BLUR_PX / STEP_PX, axis=1, order=1, mode="nearest") / STEP_PX
     sky = slope[:, offset > SKY_FROM * window]
     sky = sky[np.isfinite(sky).all(axis=1)]
@@ -220,11 +236,18 @@ def _edges(picture: Picture, circle: Circle, window: float, full_scale: float) -
     )
 
 
-def _problem(seen: _Edges, expected: Expected, light: _Light | None, circle: Circle) -> _Problem:
+def _sectors(circle: Circle) -> int:
+    """Radii along which edges are sought."""
+    return int(np.clip(math.pi * circle.r, 48, SECTORS))
+
+
+def _problem(seen: _Edges, expected: Expected, light: _Light | None, circle: Circle, blooms: bool) -> _Problem:
     weight, offset = _weighed(seen, expected, light, circle.r)
-    nuisance, sigma = _nuisance(seen, expected, light is not None)
+    near = max(ALIKE_DEG / 360 * _sectors(circle), 1.0)
+    noise = np.minimum((1.5 * BLUR_PX / seen.snr) ** 2 * weight, 1.0)
+    nuisance, sigma = _nuisance(seen, expected, circle, light is not None, blooms)
     radius = expected.radius_px - circle.r, expected.radius_sigma_px
-    return _Problem(seen.azimuth, offset, weight, seen.full, nuisance, sigma, radius)
+    return _Problem(seen.azimuth, offset, weight, noise + (1 - noise) * near, seen.full, nuisance, sigma, radius)
 
 
 def _weighed(seen: _Edges, expected: Expected, light: _Light | None, radius_px: float) -> tuple[Array, Array]:
@@ -244,7 +267,7 @@ def _weighed(seen: _Edges, expected: Expected, light: _Light | None, radius_px: 
     return np.where(good & ~terminator, 1 / (sigma**2 + grazing**2), 0.0), offset - shift
 
 
-def _nuisance(seen: _Edges, expected: Expected, lit: bool) -> tuple[Array, Array]:
+def _nuisance(seen: _Edges, expected: Expected, circle: Circle, lit: bool, blooms: bool) -> tuple[Array, Array]:
     """(n, k) what else moves edges outwards, each by one pixel of its cause, and (k,) 1-sigma of the causes, px.
 
     What is left of overexposure's push, and charge that runs along the columns; and, on a mosaic, each framelet's place
@@ -252,7 +275,10 @@ def _nuisance(seen: _Edges, expected: Expected, lit: bool) -> tuple[Array, Array
     circle can follow is left, so that the circle stays the one closest to the whole outline.
     """
     columns = [seen.full, seen.full * np.abs(np.sin(seen.azimuth))]
-    sigmas = [PUSH_SIGMA_PX if lit else BLEED_SIGMA_PX, BLOOM_SIGMA_PX]
+    sigmas = [PUSH_SIGMA_PX if lit else BLEED_SIGMA_PX, FAR_BLOOM_SIGMA_PX if blooms else BLOOM_SIGMA_PX]
+    if not expected.oriented:
+        columns += [np.cos(2 * seen.azimuth), np.sin(2 * seen.azimuth)]
+        sigmas += [FIGURE_SHARE * circle.r] * 2
     if expected.framelet is not None:
         for here, outline, sigma in _jogs(seen.azimuth, expected):
             follows, *_ = np.linalg.lstsq(_circle_design(expected.azimuth), outline, rcond=None)
@@ -325,8 +351,9 @@ def _solved(problem: _Problem, light: _Light | None) -> _Solved:
         scaled = (target - design @ solution) * np.sqrt(problem.weight)
         scatter = max(1.0, 1.4826 * float(np.median(np.abs(scaled[weight > 0]))))
         robust = problem.weight * np.clip(1 - (scaled / (4 * scatter)) ** 2, 0, None) ** 2 / scatter**2
-        normal = (design * robust[:, None]).T @ design + np.diag(sigma**-2)
-        solution = np.linalg.solve(normal, (design * robust[:, None]).T @ target + wanted * sigma**-2)
+        counted = (robust / problem.alike)[:, None]
+        normal = (design * counted).T @ design + np.diag(sigma**-2)
+        solution = np.linalg.solve(normal, (design * counted).T @ target + wanted * sigma**-2)
         exposure = solution[-1] = float(np.clip(solution[-1], 0.0, math.log(EXPOSURES[-1])))
     covariance = np.linalg.inv(normal)[:3, :3]
     return _Solved(solution[:3], np.asarray(covariance, float), int((robust > 0).sum()))

@@ -330,6 +330,7 @@ def benchmark_limb(
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Frames.")] = 1000,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 31_000,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 2,
+    kernels: Annotated[bool, typer.Option("--kernels", help="As if SPICE told the view.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", dir_okay=False, show_default=False, help="A row a frame.")
     ] = None,
@@ -339,7 +340,7 @@ def benchmark_limb(
 
     trial = _room("training.limb_trial")
     with Bar(_stderr(), "finding limbs") as bar:
-        trials = trial.run(count, seed, workers, bar.at)
+        trials = trial.run(count, seed, workers, bar.at, kernels)
     if out is not None:
         trial.write_trials(out, trials)
     for line in trial.summary(trials):

@@ -12,7 +12,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from detector.card import Threshold
-from detector.frame import CLASSES, Frame, View
+from detector.frame import CLASSES
 from detector.judge import FEATURES, Judge, Tree, features_of
 from detector.limb import find_limb
 from detector.regions import find_regions
@@ -30,6 +30,7 @@ from training.metrics import FALSE_ALARM, half_completeness, match_objects
 from training.simulate.draw import draw_sample
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
+from training.simulate.told import as_filed
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -202,16 +203,9 @@ def judging_samples(seed: int, count: int) -> Iterator[Sample]:
         yield draw_sample(recipe, seed + JUDGING_SEED_OFFSET, index)
 
 
-def labelled_view(frame: Frame) -> View:
-    """What the label of such a frame tells: the centre is never trusted, and a picture has no label at all."""
-    if frame.instrument == "unknown":
-        return View()
-    return replace(frame.view, centre_x_px=np.nan, centre_y_px=np.nan)
-
-
 def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:
     """The candidates of one frame, each with its verdict; what matches only a faint object counts neither way."""
-    frame = replace(sample.frame, view=labelled_view(sample.frame))
+    frame = as_filed(sample.frame)
     limb = find_limb(frame)
     scores = model.scores(frame, limb)
     regions = find_regions(scores, every_region(), limb)

@@ -15,11 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from detector.frame import Frame, View
+from detector.frame import Frame
 from detector.limb import find_limb
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
+from training.simulate.told import as_filed, by_kernels
 
 Progress = Callable[[int, int], None]
 
@@ -68,28 +69,32 @@ class Trial:
         return self.arc_deg >= CLEAN_ARC_DEG and self.radius_px > CLEAN_RADIUS_PX
 
 
-def run(count: int, seed: int, workers: int, progress: Progress = lambda done, total: None) -> list[Trial]:
-    """Try ``count`` simulated products of all instruments in turn, one frame of each, labels withheld from pictures.
+def run(
+    count: int, seed: int, workers: int, progress: Progress = lambda done, total: None, kernels: bool = False
+) -> list[Trial]:
+    """Try ``count`` simulated products of all instruments in turn, one frame of each.
 
     Args:
         count: frames.
         seed: of the frames; keep it apart from those that the finder was tuned on.
         workers: processes.
+        kernels: whether SPICE kernels tell the view, or the file alone, which for SRU and pictures tells nothing.
         progress: is told frames done and all.
 
     """
     trials = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for trial in pool.map(partial(_tried, seed), range(count), chunksize=4):
+        for trial in pool.map(partial(_tried, seed, kernels), range(count), chunksize=4):
             trials.append(trial)
             progress(len(trials), count)
     return trials
 
 
-def _tried(seed: int, index: int) -> Trial:
+def _tried(seed: int, kernels: bool, index: int) -> Trial:
     cv2.setNumThreads(1)
     sample = _drawn(RECIPE, seed, index)
-    trial = judge(sample)
+    told = by_kernels(sample.frame, np.random.default_rng([seed, index])) if kernels else as_filed(sample.frame)
+    trial = judge(sample, told)
     if sample.scene.geometry is None:
         moonless = _drawn(replace(RECIPE, without=("moon",)), seed, index)
         if not np.array_equal(moonless.scene.backdrop, sample.scene.backdrop):
@@ -102,18 +107,10 @@ def _drawn(recipe: Recipe, seed: int, index: int) -> Sample:
     return samples[index // len(INSTRUMENTS) % len(samples)]
 
 
-def as_users_have_it(frame: Frame) -> Frame:
-    """The frame with what its label tells: a range, but never a true centre; a picture has no label at all."""
-    if frame.instrument == "unknown":
-        return replace(frame, view=View(), target="")
-    view = replace(frame.view, centre_x_px=math.nan, centre_y_px=math.nan)
-    return replace(frame, view=view)
-
-
-def judge(sample: Sample) -> Trial:
-    """Find the limb of one frame and compare it with the truth."""
+def judge(sample: Sample, told: Frame) -> Trial:
+    """Find the limb of one frame, with the view that it is told, and compare it with the truth."""
     start = time.perf_counter()
-    found = find_limb(as_users_have_it(sample.frame))
+    found = find_limb(told)
     seconds = time.perf_counter() - start
     true, arc = sample.limb, sample.visible_arc_deg
     radius = true.radius_px if true.trusted else 0.0

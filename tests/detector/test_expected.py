@@ -111,7 +111,7 @@ def test_the_lit_side_falls_at_the_limb_and_the_night_side_not_at_all() -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("phase", "exposure"), [(30, 1.0), (80, 1.0), (80, 12.0), (120, 12.0)])
 def test_the_last_fit_is_right_on_gibbous_half_and_overexposed_disks(phase: float, exposure: float, seed: int) -> None:
-    """A sphere by Minnaert's law, not the one that is expected."""
+    """A sphere by Minnaert's law, not the one that is expected; without a view it might be any ellipsoid of Io's."""
     rng = np.random.default_rng([seed, phase])
     true = Circle(250 + rng.uniform(-5, 5), 250 + rng.uniform(-5, 5), 90 + rng.uniform(-3, 3))
     light = ndimage.gaussian_filter(lambert(true, towards(phase, rng.uniform(0, 360)), k=0.65), 0.7)
@@ -120,7 +120,7 @@ def test_the_last_fit_is_right_on_gibbous_half_and_overexposed_disks(phase: floa
     start = Circle(true.x + 0.8, true.y - 0.6, true.r + 0.7)
     fit = precise(picture_of(frame), frame, start)
     assert fit is not None
-    assert math.hypot(fit.circle.x - true.x, fit.circle.y - true.y) < 0.4
+    assert math.hypot(fit.circle.x - true.x, fit.circle.y - true.y) < 0.5
 
 
 def test_too_few_edges_give_no_fit() -> None:

@@ -134,6 +134,20 @@ def test_hits_gaps_and_fiducial_marks_do_not_drag_it() -> None:
     assert right(find_limb(Frame.of(picture, valid)), ball)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_fainter_than_a_pixels_noise_is_found_by_the_radius_that_is_known(seed: int) -> None:
+    """A night side 0.8 sigma above the sky: 2 x 2 or 4 x 4 pixels together show it, one pixel does not."""
+    rng = np.random.default_rng(seed)
+    ball = Ball(128 + rng.uniform(-9, 9), 110 + rng.uniform(-9, 9), 72.0)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    flat = 0.8 * np.clip(ball.r - np.hypot(x - ball.x, y - ball.y) + 0.5, 0, 1)
+    view = View(source="label", target="IO", range_km=IO_RADIUS_KM / math.sin(math.atan(72e-5)), ifov_rad=1e-5)
+    found = find_limb(Frame.of(noisy(flat, 1.0, seed), view=view, target="IO"))
+    assert found.trusted
+    assert miss(found, ball)[0] < 3 * found.sigma_px + 0.5
+    assert found.sigma_px < 2
+
+
 def test_halo_pedestal_gradient_and_an_eight_bit_stretch_do_not_hide_it() -> None:
     ball = Ball(125, 108, 60, phase_deg=80, sun_deg=30)
     picture = noisy(render(Scene(SHAPE, (ball,), sky=0.3, gradient=0.1, halo=0.06, blur_px=1.2)))

@@ -189,8 +189,14 @@ def mirrored(sample: Sample) -> Sample:
     """The sample turned left to right."""
     across = (slice(None), slice(None, None, -1))
     image, valid = sample.frame.image[across], sample.frame.valid[across]
-    frame = replace(sample.frame, image=np.ascontiguousarray(image), valid=np.ascontiguousarray(valid))
-    columns = frame.shape[1]
+    columns = sample.frame.shape[1]
+    view = replace(
+        sample.frame.view,
+        mirrored=True,
+        centre_x_px=columns - 1 - sample.frame.view.centre_x_px,
+        north_azimuth_deg=(180 - sample.frame.view.north_azimuth_deg) % 360,
+    )
+    frame = replace(sample.frame, image=np.ascontiguousarray(image), valid=np.ascontiguousarray(valid), view=view)
     limb = replace(sample.limb, x_px=columns - 1 - sample.limb.x_px) if sample.limb.trusted else sample.limb
     objects = tuple(thing.mirrored(columns) for thing in sample.objects)
     return replace(sample, frame=frame, limb=limb, objects=objects, limb_seen=np.roll(sample.limb_seen[::-1], 1))
