@@ -18,6 +18,8 @@ Image = NDArray[np.float32]
 WORKING_PX = 1280
 COARSE_PX = 300
 MOST_EDGES = 1500
+LEAST_SIGMA = 0.05
+"""Of the noise of single pixels: averaged pixels have no less, or sky that was cut off to one value would be quiet."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def coarser(picture: Picture) -> Picture:
     """The picture averaged over 2 x 2 pixels, so that faint disks stand out."""
     linear = bin_mean(picture.linear, 2)
     levels = measured(linear)
+    levels = replace(levels, sigma=max(levels.sigma, LEAST_SIGMA))
     return Picture(
         (linear - np.float32(levels.sky)) / np.float32(levels.sigma),
         softening(levels),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ from detector.frame import CLASSES, Frame, sha256_of
 from detector.judge import JUDGE_KEY, Judge, likely
 from detector.limb import Limb
 from detector.regions import Region, find_regions
-from detector.tiles import Window, windows
+from detector.shrink import enlarged, factor_of, shrunk
+from detector.tiles import Window, tiles_around, windows
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "io-detector.onnx"
 INPUTS = ("frame", "valid", "limb", "levels")
 OUTPUT = "probability"
+PLUME = CLASSES.index("plume")
 
 
 class Model:
@@ -78,7 +80,7 @@ class Model:
 
         Where a limb is trusted the model looks at the limb's surroundings only. Without one it looks everywhere, but
         for hot spots only: a plume is what rises above a limb. Levels are measured on the whole frame, so the answer
-        does not depend on the windows.
+        does not depend on the windows. Very large limbs are unwrapped from an averaged frame (``detector.shrink``).
 
         Returns:
             (2, H, W) float32 in 0..1 in the order of ``CLASSES``; NaN where the frame is not valid or nobody looked.
@@ -105,16 +107,29 @@ class Model:
 
         A batch of one always gives the same bits. In larger ones the last bits may depend on what else is in the batch.
         """
-        found = [np.full((len(CLASSES), *frame.shape), np.nan, np.float32) for frame, _ in sights]
-        for looks in _equal_sized(sights, batch if self.batches else 1):
-            for look, answer in zip(looks, self._answers(looks), strict=True):
-                counted = answer[(slice(None), *look.window.inner_in_outer)]
-                found[look.number][(slice(None), *look.window.inner)] = counted
+        factors = [factor_of(*sight) for sight in sights]
+        small = {n: shrunk(*sights[n], factor) for n, factor in enumerate(factors) if factor > 1}
+        tasks = [(*sight, _windows(*sight, factor)) for sight, factor in zip(sights, factors, strict=True)]
+        tasks += [(frame, limb, windows(frame.shape, limb)) for frame, limb in small.values()]
+        planes = self._planes(tasks, batch if self.batches else 1)
+        found = planes[: len(sights)]
+        for n, averaged in zip(small, planes[len(sights) :], strict=True):
+            found[n][PLUME] = enlarged(averaged[PLUME], factors[n], sights[n][0].shape)
         for scores, (frame, limb) in zip(found, sights, strict=True):
             if not limb.trusted:
-                scores[CLASSES.index("plume")] = np.nan
+                scores[PLUME] = np.nan
             scores[:, ~frame.valid] = np.nan
         return found
+
+    def _planes(self, tasks: Sequence[tuple[Frame, Limb, Iterable[Window]]], batch: int) -> list[NDArray[np.float32]]:
+        """Probabilities (2, H, W) of each frame in its windows, NaN where none looked."""
+        planes = [np.full((len(CLASSES), *frame.shape), np.nan, np.float32) for frame, _, _ in tasks]
+        looks = (_Look(n, frame, limb, one) for n, (frame, limb, several) in enumerate(tasks) for one in several)
+        for together in _equal_sized(looks, batch):
+            for look, answer in zip(together, self._answers(together), strict=True):
+                counted = answer[(slice(None), *look.window.inner_in_outer)]
+                planes[look.number][(slice(None), *look.window.inner)] = counted
+        return planes
 
     @property
     def batches(self) -> bool:
@@ -135,7 +150,6 @@ class _Look:
     number: int
     frame: Frame
     limb: Limb
-    levels: NDArray[np.float32]
     window: Window
 
     def arrays(self) -> tuple[NDArray[np.float32], ...]:
@@ -144,20 +158,24 @@ class _Look:
         if self.limb.trusted:
             circle[:2] -= (self.window.x0, self.window.y0)
         image, valid = self.frame.image[self.window.outer], self.frame.valid[self.window.outer]
-        return image[None], valid[None].astype(np.float32), circle, self.levels
+        return image[None], valid[None].astype(np.float32), circle, self.frame.levels.as_array()
 
 
-def _equal_sized(sights: Sequence[tuple[Frame, Limb]], batch: int) -> Iterator[list[_Look]]:
-    """Windows of one size together, ``batch`` at most, each as soon as it is full."""
+def _windows(frame: Frame, limb: Limb, factor: int) -> Iterator[Window]:
+    """Where the model looks at a frame; in tiles where its limb is unwrapped from an averaged one."""
+    return windows(frame.shape, limb) if factor == 1 else tiles_around(frame.shape, limb)
+
+
+def _equal_sized(looks: Iterable[_Look], batch: int) -> Iterator[list[_Look]]:
+    """Looks through windows of one size together, ``batch`` at most, each as soon as it is full."""
     waiting: dict[tuple[int, int], list[_Look]] = {}
-    for number, (frame, limb) in enumerate(sights):
-        levels = frame.levels.as_array()
-        for window in windows(frame.shape, limb):
-            size = window.y1 - window.y0, window.x1 - window.x0
-            looks = waiting.setdefault(size, [])
-            looks.append(_Look(number, frame, limb, levels, window))
-            if len(looks) == batch:
-                yield waiting.pop(size)
+    for look in looks:
+        window = look.window
+        size = window.y1 - window.y0, window.x1 - window.x0
+        together = waiting.setdefault(size, [])
+        together.append(look)
+        if len(together) == batch:
+            yield waiting.pop(size)
     yield from waiting.values()
 
 

@@ -48,6 +48,12 @@ class Window:
         )
 
 
+def tiles_around(shape: tuple[int, int], limb: Limb) -> Iterator[Window]:
+    """Tiles of the limb's surroundings, for what needs no unwrapped limb."""
+    for window in windows(shape, limb):
+        yield from _tiles((window.x0, window.y0, window.x1, window.y1))
+
+
 def windows(shape: tuple[int, int], limb: Limb) -> Iterator[Window]:
     """The windows that cover what there is to see.
 
@@ -55,7 +61,7 @@ def windows(shape: tuple[int, int], limb: Limb) -> Iterator[Window]:
     compared with itself around it; so this window is never cut. Without a limb: tiles of the whole frame.
     """
     if not limb.trusted:
-        yield from _tiles(shape)
+        yield from _tiles((0, 0, shape[1], shape[0]))
         return
     rows, columns = shape
     reach = REACH * limb.radius_px
@@ -65,16 +71,17 @@ def windows(shape: tuple[int, int], limb: Limb) -> Iterator[Window]:
         yield Window(x0, y0, x1, y1, x0, y0, x1, y1)
 
 
-def _tiles(shape: tuple[int, int]) -> Iterator[Window]:
-    rows, columns = shape
-    for y in range(0, rows, TILE_PX):
-        for x in range(0, columns, TILE_PX):
-            y1, x1 = min(y + TILE_PX, rows), min(x + TILE_PX, columns)
+def _tiles(box: tuple[int, int, int, int]) -> Iterator[Window]:
+    """Tiles of a rectangle of the frame: x0, y0, x1, y1, the ends exclusive."""
+    left, top, right, bottom = box
+    for y in range(top, bottom, TILE_PX):
+        for x in range(left, right, TILE_PX):
+            y1, x1 = min(y + TILE_PX, bottom), min(x + TILE_PX, right)
             yield Window(
-                max(0, x - OVERLAP_PX),
-                max(0, y - OVERLAP_PX),
-                min(columns, x1 + OVERLAP_PX),
-                min(rows, y1 + OVERLAP_PX),
+                max(left, x - OVERLAP_PX),
+                max(top, y - OVERLAP_PX),
+                min(right, x1 + OVERLAP_PX),
+                min(bottom, y1 + OVERLAP_PX),
                 x,
                 y,
                 x1,
