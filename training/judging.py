@@ -27,7 +27,7 @@ from detector.regions import find_regions
 from detector.session import Model
 from training.labels import FAINT_SNR, Truth
 from training.metrics import FALSE_ALARM, half_completeness, match_objects
-from training.simulate.draw import draw_sample
+from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
 from training.simulate.told import as_filed
@@ -45,7 +45,6 @@ LEAST_OF_EACH = 2 * FOLDS
 """True and false candidates of a class without so many of either are not judged: the network's score stands."""
 TREES, LEAVES, RATE, PER_LEAF, SHARE = 150, 6, 0.05, 12, 0.7
 JUDGING_SEED_OFFSET = 50_000
-JUDGING_SHAPE = (416, 416)
 
 
 @dataclass(frozen=True)
@@ -197,10 +196,14 @@ def _counts(
 
 
 def judging_samples(seed: int, count: int) -> Iterator[Sample]:
-    """Validation frames of all instruments in turn, drawn apart from those of the training's own validation."""
+    """One frame each of products of all instruments in turn, drawn apart from those of the training's own validation.
+
+    Whole products, as they come from an archive: scores are calibrated on what they will be asked about.
+    """
     for index in range(count):
-        recipe = Recipe(instrument=INSTRUMENTS[index % len(INSTRUMENTS)], shape=JUDGING_SHAPE)
-        yield draw_sample(recipe, seed + JUDGING_SEED_OFFSET, index)
+        kind = INSTRUMENTS[index % len(INSTRUMENTS)]
+        samples = expose(kind, Recipe(), seed + JUDGING_SEED_OFFSET, index).samples
+        yield samples[index // len(INSTRUMENTS) % len(samples)]
 
 
 def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:
