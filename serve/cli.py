@@ -63,6 +63,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Measured(StrEnum):
+    """What ``benchmark measure`` measures."""
+
+    plume = "plume"
+    power = "power"
+    temperature = "temperature"
+
+
 class Engine(StrEnum):
     """Who does the work of a batch."""
 
@@ -415,6 +423,9 @@ def benchmark_measure(
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 51_000,
     truth: Annotated[bool, typer.Option("--truth", help="Measure the true masks instead of what is found.")] = False,
     model: Annotated[Path | None, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False)] = None,
+    only: Annotated[
+        Measured | None, typer.Option(show_default=False, help="One kind of measurement instead of all.")
+    ] = None,
 ) -> None:
     """Compare measured heights, vents, powers and temperatures of simulated eruptions with the truth."""
     from detector.detect import Detector
@@ -424,7 +435,7 @@ def benchmark_measure(
     trial = _room("training.measure_trial")
     measurer = None if truth else trial.found_by(Detector(Model.open(model)))
     with Bar(_stderr(), "measuring") as bar:
-        cases = trial.run(count, seed, measurer, bar.at)
+        cases = trial.run(count, seed, measurer, bar.at, [only] if only else trial.KINDS)
     for line in trial.summary(cases):
         typer.echo(line)
 

@@ -3,11 +3,11 @@
 With the truth in place of the model's masks and of the limb finder's circle, what is left is the error of the
 measurement alone. With a detector, the numbers are those of its catalogue, for the objects that it found.
 
-Measured are: plume heights and vents on the limb, powers of JIRAM hot spots, and
-temperatures from its two bands. Frames have what labels say; JIRAM's labels say no north, so its powers rest on the
-limb. The two bands of a temperature look at the same strip, as neighbouring records do, with a label that does say
-north. A tenth of JIRAM's cameras is half as sensitive as it should be, which no label says (so it was during perijove
-58): their true powers are taken as half.
+Measured are: plume heights and vents on the limb, powers of JIRAM hot spots, and temperatures from its two bands.
+Frames have what their files say; JIRAM's labels say no north, so its powers rest on the limb. The two bands of a
+temperature look at the same strip, as neighbouring records do, with a label that does say north. A tenth of JIRAM's
+cameras is half as sensitive as it should be, which no label says (so it was during perijove 58): their true powers are
+taken as half.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -37,6 +38,7 @@ from training.simulate.plumes import Plume, grains
 from training.simulate.product import SHAPES, expose
 from training.simulate.recipe import Recipe
 from training.simulate.scene import Sample, TrueObject, light_of, take, view_of
+from training.simulate.told import as_filed
 
 Measurer = Callable[[Sample], list[tuple[TrueObject, Detection]]]
 Progress = Callable[[int, int], None]
@@ -46,6 +48,10 @@ ON_LIMB_DEG = 8.0
 ASKED_PX = 3.0
 HALOES = ("core_halo", "gas_halo")
 """Families whose true top is a matter of taste: their height is the core's, what shows is the halo."""
+KINDS = ("plume", "power", "temperature")
+PLUME_CAMERAS = ("ssi", "junocam", "picture", "sru")
+PLUME_SNR = (20.0, 2000.0)
+SIZES_PX = (3.0, 6.0, 12.0, 25.0, 1000.0)
 JIRAM_SHAPE = (128, 432)
 MOMENT = "2023-12-30T00:00:00"
 
@@ -60,6 +66,8 @@ class Case:
         snr: of a perfect matched filter.
         true, found, sigma: in km, degrees, GW um-1 or K; of a vent ``true`` is 0 and ``found`` the distance.
         flags: of the detection.
+        instrument: of the frame.
+        size_px: a height's truth in pixels.
 
     """
 
@@ -70,6 +78,8 @@ class Case:
     found: float
     sigma: float
     flags: str = ""
+    instrument: str = ""
+    size_px: float = math.nan
 
     @property
     def error(self) -> float:
@@ -78,7 +88,11 @@ class Case:
 
 
 def run(
-    count: int, seed: int, measurer: Measurer | None = None, progress: Progress = lambda done, total: None
+    count: int,
+    seed: int,
+    measurer: Measurer | None = None,
+    progress: Progress = lambda done, total: None,
+    kinds: Sequence[str] = KINDS,
 ) -> list[Case]:
     """Measure ``count`` simulated frames of each kind.
 
@@ -87,13 +101,13 @@ def run(
         seed: theirs.
         measurer: gives the detections of a sample with the objects they belong to; by the truth where not given.
         progress: is told frames done and all.
+        kinds: which of ``KINDS``.
 
     """
     cases: list[Case] = []
-    kinds = (plume_cases, power_cases, temperature_cases)
     for index in range(count):
         for number, kind in enumerate(kinds):
-            cases += kind(seed, index, measurer or measured)
+            cases += _CASES[kind](seed, index, measurer or measured)
             progress(index * len(kinds) + number + 1, count * len(kinds))
     return cases
 
@@ -103,8 +117,15 @@ def summary(cases: Sequence[Case]) -> list[str]:
     heights = [case for case in cases if case.what == "height"]
     clear = [case for case in heights if case.about not in HALOES]
     vents = [case.found for case in cases if case.what == "vent"]
+    cameras = sorted({case.instrument for case in clear})
+    parts = [(name, [case for case in clear if case.instrument == name]) for name in cameras]
+    parts += [
+        (f"{low:g} to {high:g} px high", [case for case in clear if low <= case.size_px < high])
+        for low, high in pairwise(SIZES_PX)
+    ]
     lines = [
         _relative("plume height over the limb", clear),
+        *(_relative(f"  {name}", some) for name, some in parts if some),
         _relative("  of cores in haloes", [case for case in heights if case.about in HALOES]),
         f"vent along the limb: {len(vents)}, median {np.median(vents or [math.nan]):.2f} deg",
     ]
@@ -131,19 +152,20 @@ def _covered(cases: Sequence[Case]) -> str:
 
 
 def plume_cases(seed: int, index: int, measurer: Measurer) -> Iterator[Case]:
-    """Heights and vents of the plumes near the limb of one SSI frame."""
-    recipe = Recipe(no_limb=0.0, empty=0.0, place="limb", eclipse=0.0, hotspots=1)
-    (sample,) = expose("ssi", recipe, seed, index).samples
+    """Heights and vents of the plumes near the limb of one frame, of the cameras in turn."""
+    recipe = Recipe(no_limb=0.0, empty=0.0, place="limb", eclipse=0.0, hotspots=1, natural=0.0, plume_snr=PLUME_SNR)
+    sample = expose(PLUME_CAMERAS[index % len(PLUME_CAMERAS)], recipe, seed, index).samples[0]
     geometry = sample.scene.geometry
     if geometry is None or not sample.limb.trusted:
         return
-    for thing, row in measurer(sample):
+    for thing, row in measurer(replace(sample, frame=as_filed(sample.frame))):
         if not isinstance(thing.cause, Plume) or thing.snr_mf < ASKED_SNR:
             continue
         true, beta = apparent_km(thing.cause, geometry)
         if abs(beta) > ON_LIMB_DEG or true < ASKED_PX * geometry.km_per_px or not _whole(thing, sample.frame):
             continue
-        yield _case("height", thing, thing.cause.family, (true, row.plume_height_km, row.plume_height_sigma_km), row)
+        numbers, size = (true, row.plume_height_km, row.plume_height_sigma_km), true / geometry.km_per_px
+        yield replace(_case("height", thing, thing.cause.family, numbers, row), size_px=size)
         yield _case("vent", thing, thing.cause.family, (0.0, off_azimuth_deg(thing.cause, row, geometry), 0.5), row)
 
 
@@ -282,4 +304,7 @@ def region_of(thing: TrueObject, frame: Frame) -> Region | None:
 
 
 def _case(what: str, thing: TrueObject, about: str, numbers: tuple[float, float, float], row: Detection) -> Case:
-    return Case(what, about, thing.snr_mf, *numbers, flags=row.flags)
+    return Case(what, about, thing.snr_mf, *numbers, flags=row.flags, instrument=row.instrument)
+
+
+_CASES = dict(zip(KINDS, (plume_cases, power_cases, temperature_cases), strict=True))

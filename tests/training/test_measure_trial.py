@@ -49,10 +49,17 @@ def test_temperatures() -> None:
 
 
 def test_summary_counts_what_lies_within_a_sigma() -> None:
-    some = [Case("height", "jet", 20.0, 100.0, found, 10.0) for found in (95.0, 108.0, 120.0, 99.0)]
+    some = [
+        Case("height", "jet", 20.0, 100.0, found, 10.0, instrument=name, size_px=size)
+        for found, name, size in ((95.0, "sru", 4.0), (108.0, "lorri", 7.0), (120.0, "sru", 5.0), (99.0, "sru", 30.0))
+    ]
     lines = summary(some)
     assert lines[0] == "plume height over the limb: 4, median |error| 6.5 %, bias +3.5 %, within one sigma 75 %"
-    assert len(lines) == 6
+    assert lines[1].startswith("  lorri: 1, median |error| 8.0 %")
+    assert lines[2].startswith("  sru: 3, median |error| 5.0 %")
+    sizes = [line.split(":")[0].strip() for line in lines[3:6]]
+    assert sizes == ["3 to 6 px high", "6 to 12 px high", "25 to 1000 px high"]
+    assert "3 to 6 px high: 2, median |error| 12.5 %" in lines[3]
 
 
 @pytest.mark.parametrize("kind", ["plume", "power", "temperature"])
