@@ -84,8 +84,8 @@ def find_regions(
     """Regions of both classes, in a fixed order: plumes before hot spots, the most certain first, then from the top.
 
     A region is 8-connected, holds a pixel at least ``seed`` probable, reaches down to ``grow`` and covers at least
-    ``min_area_px`` pixels. Where a limb is trusted, a plume must touch it and span less than PLUME_SPAN_DEG of it, and
-    a hot spot must lie on the disk. Pixels that are not known (NaN) belong to no region.
+    ``min_area_px`` pixels. Where a limb is trusted, a plume must touch it and span less than PLUME_SPAN_DEG of it, or
+    lie on the disk (sunlit beyond the terminator, most often), and a hot spot must lie on the disk. Pixels that are not known (NaN) belong to no region.
 
     Args:
         scores: (2, H, W) float32, 0..1 in the order of CLASSES; NaN where not known.
@@ -162,6 +162,8 @@ def _belongs(region: Region, plane: NDArray[np.float32], limb: Limb) -> bool:
     altitude, zone = altitude_px(x, y, limb), limb_zone_px(limb)
     if region.kind == "hotspot":
         return bool(altitude[plane[region.box][region.pixels].argmax()] <= zone)
+    if altitude.max() < -zone:
+        return True
     touches = bool((np.abs(altitude) <= zone).any())
     return touches and span_deg(azimuth_deg(x, y, limb)) < PLUME_SPAN_DEG
 
