@@ -85,7 +85,8 @@ def find_regions(
 
     A region is 8-connected, holds a pixel at least ``seed`` probable, reaches down to ``grow`` and covers at least
     ``min_area_px`` pixels. Where a limb is trusted, a plume must touch it and span less than PLUME_SPAN_DEG of it, or
-    lie on the disk (sunlit beyond the terminator, most often), and a hot spot must lie on the disk. Pixels that are not known (NaN) belong to no region.
+    lie on the disk (sunlit beyond the terminator, most often), and a hot spot must lie on the disk. Pixels that are not
+    known (NaN) belong to no region.
 
     Args:
         scores: (2, H, W) float32, 0..1 in the order of CLASSES; NaN where not known.

@@ -88,6 +88,13 @@ def test_a_plume_must_touch_the_limb(lowest: float, kept: bool) -> None:
     assert len(find_regions(drawn(stem, 0), EASY, LIMB)) == kept
 
 
+@pytest.mark.parametrize("highest", [-12, -6, -1])
+def test_a_plume_may_lie_on_the_disk(highest: float) -> None:
+    patch = (highest - 5 <= ALTITUDE) & (highest >= ALTITUDE) & (np.abs(X - 60) < 5) & (Y < 60)
+    (region,) = find_regions(drawn(patch, 0), EASY, LIMB)
+    assert region.kind == "plume"
+
+
 @pytest.mark.parametrize(("span", "kept"), [(80, True), (105, True), (115, False), (360, False)])
 def test_a_plume_must_not_run_around_the_limb(span: float, kept: bool) -> None:
     arc = (np.abs(ALTITUDE - 3) <= 3) & (np.abs((AZIMUTH + 180) % 360 - 180) <= span / 2)
