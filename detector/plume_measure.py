@@ -3,10 +3,10 @@
 The height is read off the plume's light by altitude: all of it at one altitude above the limb, compared with the same
 altitude beside it, summed along the azimuth. That sum falls to zero at the top roughly as A (1 - a / h)^p, blurred by
 the optics: p is near 1/2 to 1 for dust on ballistic paths (which is slow, and so piles up, near its highest point) and
-larger for what thins out upwards. The mask's own top comes in as a first guess, wrong by TOP_SPREAD and TOP_SPREAD_PX:
-it is too high by the blur where pixels are large, and too low where the top is lost in the noise. Height and error are
-mean and 1-sigma of the logarithm of h over all h and p, each weighed by its likelihood; where the curve fits worse than
-the noise allows the errors are widened until it does.
+larger for what thins out upwards. TOP_SHARE of the mask's own top comes in as a first guess, wrong by TOP_SPREAD and
+TOP_SPREAD_PX: it is too high by the blur where pixels are large, and too low where the top is lost in the noise.
+Height and error are mean and 1-sigma of the logarithm of h over all h and p, each weighed by its likelihood; where the
+curve fits worse than the noise allows the errors are widened until it does.
 
 The constants were chosen on simulated plumes of nine families (``training.measure_trial``).
 """
@@ -30,11 +30,11 @@ USED_FROM = 0.6
 RELATIVE_HEIGHTS = np.geomspace(0.35, 3.0, 80)
 POWERS = np.array([0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 USUAL_POWER, POWER_SPREAD = 0.5, 0.5
-TOP_SPREAD, TOP_SPREAD_PX = 0.1, 1.0
-"""1-sigma of the true height about the mask's: a share of it, and so many pixels."""
+TOP_SHARE, TOP_SPREAD, TOP_SPREAD_PX = 0.9, 0.2, 1.0
+"""The true height is so much of the mask's, as the model draws it, on average; 1-sigma: a share, and pixels."""
 CURVE_SHARE = 0.05
 """How far the light may be off the curve, as a share of the brightest step: plumes have clumps."""
-SHAPE_SHARE = 0.1
+SHAPE_SHARE = 0.12
 """1-sigma of the height from plumes of another shape: tilted, with haloes, the fastest dust too thin to see; and from
 masks that are the model's."""
 BESIDE_PX = 60
@@ -110,6 +110,7 @@ def height_px(profile: Profile, mask_top_px: float) -> tuple[float, float]:
         mask_top_px: altitude of its highest pixel, > 0.
 
     """
+    mask_top_px = TOP_SHARE * mask_top_px
     used = (profile.altitude_px > max(USED_FROM * mask_top_px, 1.0)) & (profile.sigma > 0)
     if used.sum() < 3 or not (profile.light[used] > 0).any():
         return mask_top_px, math.hypot(3 * TOP_SPREAD * mask_top_px, TOP_SPREAD_PX)
