@@ -487,7 +487,7 @@ def _relief_px(geometry: Geometry, seed: int, sight: Sight) -> Image:
     azimuth = np.arctan2(sight.x_px[near], -sight.y_px[near]) % np.float32(2 * np.pi)
     columns = 1024 if geometry.radius_px < 160 else 4096
     place = azimuth * np.float32(columns / (2 * np.pi))
-    low = place.astype(np.intp)
+    low = np.minimum(place.astype(np.intp), columns - 1)  # the remainder of a tiny negative angle rounds up to 2 pi
     relief = limb_relief_km(geometry, seed, columns)
     weight = place - low
     height = relief[low] * (1 - weight) + relief[low + 1] * weight

@@ -567,6 +567,13 @@ def test_a_mountain_on_the_limb_stands_as_high_as_it_is() -> None:
     assert lat == pytest.approx(math.degrees(math.asin(hills.up[tallest, 2])))
 
 
+def test_the_skyline_closes_upwards() -> None:
+    """A hair to the left of straight up is the last azimuth: rounded to single precision it is the whole turn."""
+    geometry = looking(100.0, (300, 301), centre_x_px=150 + 1e-6, north_azimuth_deg=-90.0)
+    _, cover = disk_light(geometry, replace(UNIFORM, mountains=5), (300, 301), GREEN)
+    assert np.isfinite(cover).all()
+
+
 @pytest.mark.parametrize(("degrees_into_night", "lit"), [(1.0, True), (4.0, True), (9.0, False)])
 def test_peaks_catch_the_sun_as_far_beyond_the_terminator_as_they_are_tall(
     degrees_into_night: float, lit: bool
