@@ -34,9 +34,11 @@ TOP_SHARE, TOP_SPREAD, TOP_SPREAD_PX = 0.9, 0.2, 1.0
 """The true height is so much of the mask's, as the model draws it, on average; 1-sigma: a share, and pixels."""
 CURVE_SHARE = 0.05
 """How far the light may be off the curve, as a share of the brightest step: plumes have clumps."""
-SHAPE_SHARE = 0.12
+SHAPE_SHARE = {"junocam": 0.28, "": 0.12}
 """1-sigma of the height from plumes of another shape: tilted, with haloes, the fastest dust too thin to see; and from
-masks that are the model's."""
+masks that are the model's. By camera; the empty name stands for all others."""
+SEEN_SHARE = {"junocam": 0.87, "": 1.0}
+"""How much of the height shows: JunoCam, with its few electrons, loses the thin tops."""
 BESIDE_PX = 60
 """The background is taken from no further beside the plume than this."""
 FINE = 0.25
@@ -96,24 +98,26 @@ def extent_of(scene: Scene, region: Region, excess: Floats) -> Extent:
     middle = math.atan2(float(dy.sum()), float(dx.sum()))
     aside = _turned(np.arctan2(dy, dx), middle)
     along = np.hypot(dx, dy) * np.sin(aside)
-    height, sigma = height_px(profile_of(scene, region, middle, aside), float(altitude.max()))
+    camera = scene.frame.instrument if scene.frame.instrument in SEEN_SHARE else ""
+    height, sigma = height_px(profile_of(scene, region, middle, aside), float(altitude.max()), camera)
     sigma = math.hypot(sigma, scene.limb_sigma_px, scene.limb_sigma_px * height / limb.radius_px)
     azimuth, azimuth_sigma = _azimuth(scene, region, excess, middle)
     return Extent(height, sigma, float(along.max() - along.min()) + 1.0, azimuth, azimuth_sigma)
 
 
-def height_px(profile: Profile, mask_top_px: float) -> tuple[float, float]:
+def height_px(profile: Profile, mask_top_px: float, camera: str = "") -> tuple[float, float]:
     """Altitude where a plume's light ends and its 1-sigma, in pixels.
 
     Args:
         profile: its light by altitude.
         mask_top_px: altitude of its highest pixel, > 0.
+        camera: a key of ``SEEN_SHARE``.
 
     """
     mask_top_px = TOP_SHARE * mask_top_px
     used = (profile.altitude_px > max(USED_FROM * mask_top_px, 1.0)) & (profile.sigma > 0)
     if used.sum() < 3 or not (profile.light[used] > 0).any():
-        return mask_top_px, math.hypot(3 * TOP_SPREAD * mask_top_px, TOP_SPREAD_PX)
+        return mask_top_px / SEEN_SHARE[camera], math.hypot(3 * TOP_SPREAD * mask_top_px, TOP_SPREAD_PX)
     altitude, light = profile.altitude_px[used], profile.light[used]
     weight = 1 / (profile.sigma[used] ** 2 + (CURVE_SHARE * np.abs(profile.light).max()) ** 2)
     chi2 = _misfits(_curves(mask_top_px * RELATIVE_HEIGHTS, altitude), light, weight)
@@ -124,8 +128,8 @@ def height_px(profile: Profile, mask_top_px: float) -> tuple[float, float]:
     scaled = np.log(RELATIVE_HEIGHTS)
     mean = float(np.average(scaled, weights=share))
     sigma = math.sqrt(float(np.average((scaled - mean) ** 2, weights=share)))
-    height = mask_top_px * math.exp(mean)
-    return height, math.hypot(sigma * height, SHAPE_SHARE * height, 0.3)
+    height = mask_top_px * math.exp(mean) / SEEN_SHARE[camera]
+    return height, math.hypot(sigma * height, SHAPE_SHARE[camera] * height, 0.3)
 
 
 def profile_of(scene: Scene, region: Region, middle: float, aside: Floats) -> Profile:
