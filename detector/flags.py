@@ -31,6 +31,7 @@ class Doubt(Flag):
     TERMINATOR = auto()
     RADIATION_SUSPECT = auto()  # one sharp pixel, unlike a point source
     OUT_OF_DISTRIBUTION = auto()  # the label names another target than Io
+    LIMB_DOUBTED = auto()  # a plume at a circle that was not trusted to be Io's limb
     NEW_CANDIDATE = auto()  # further from every known volcano than its place is uncertain: see detector.measure
 
     @property

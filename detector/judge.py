@@ -23,7 +23,7 @@ from detector.card import Threshold
 from detector.errors import ModelError
 from detector.frame import CLASSES, Frame
 from detector.levels import Levels
-from detector.limb import Limb
+from detector.limb import GUESS, Limb
 from detector.regions import Region, altitude_px, azimuth_deg, ordered, span_deg
 
 JUDGE_KEY = "judge"
@@ -153,7 +153,7 @@ def features_of(frame: Frame, limb: Limb, scores: NDArray[np.float32], regions: 
             *_light(frame, levels, region),
             region.area_px / region.pixels.size,
             math.log1p(fellows[region.kind]),
-            *_place(frame, limb, region),
+            *_place(frame, limb.for_plumes if region.kind == "plume" else limb, region),
             *(float(frame.instrument == camera) for camera in CAMERAS),
         )
         for region in regions
@@ -234,7 +234,7 @@ def _point_likeness(square: Floats) -> tuple[float, float]:
 
 
 def _place(frame: Frame, limb: Limb, region: Region) -> tuple[float, ...]:
-    """Where the region lies on the limb: radii above it, and how far along it; zeros without a limb."""
+    """How sure the limb is; where the region lies on it: radii above it, and how far along it; zeros without a limb."""
     if not limb.trusted:
         return (0.0,) * 7
     x, y = region.points()
@@ -243,4 +243,4 @@ def _place(frame: Frame, limb: Limb, region: Region) -> tuple[float, ...]:
     arc = limb.arc_deg / 360 if math.isfinite(limb.arc_deg) else 0.0
     span = span_deg(azimuth_deg(x, y, limb)) / 60
     at_peak, top, bottom = float(altitude[brightest]), float(altitude.max()), float(altitude.min())
-    return 1.0, math.log(limb.radius_px / 50), arc, at_peak, top, bottom, span
+    return 0.5 if limb.source == GUESS else 1.0, math.log(limb.radius_px / 50), arc, at_peak, top, bottom, span

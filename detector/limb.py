@@ -26,6 +26,8 @@ LOOKED_AT = 6
 """Circles judged of those that came to rest."""
 LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
+GUESS, GUESS_ARC_DEG = "guess", 10.0
+"""A refused circle is a guess where so much of it was seen as an edge."""
 FAINT_FACTOR = 4
 LEAST_COARSE_PX = 48
 """A disk too faint to be found is sought again where pixels are averaged, up to so many; no picture gets smaller."""
@@ -44,11 +46,14 @@ class Limb:
     Attributes:
         x_px, y_px, radius_px: the circle; NaN when there is none.
         sigma_px: 1-sigma of the circle's place; NaN when there is none.
-        source: ``spice``, ``label``, ``image``, ``user``, or ``none`` (no trusted limb: an answer, not an error).
+        source: ``spice``, ``label``, ``image``, ``user``, or ``none`` (no trusted limb: an answer, not an error); of a
+            guess ``guess``.
         arc_deg: how much of the circle was seen as an edge, 0..360.
         reason: why there is none; empty when there is one.
         figured: whether the circle is the one closest to the whole outline of Io's ellipsoid, known from the view; else
             it is the one closest to the part that was seen.
+        guess: without a trusted limb, the best circle that was refused, if it comes near to a limb: no place on Io
+            rests on it, but what looks like a plume there is reported as one.
 
     """
 
@@ -60,16 +65,22 @@ class Limb:
     arc_deg: float = math.nan
     reason: str = ""
     figured: bool = False
+    guess: Limb | None = None
 
     @classmethod
-    def none(cls, reason: str) -> Limb:
-        """No trusted limb, and why."""
-        return cls(math.nan, math.nan, math.nan, source="none", arc_deg=0.0, reason=reason)
+    def none(cls, reason: str, guess: Limb | None = None) -> Limb:
+        """No trusted limb, and why; perhaps a guess."""
+        return cls(math.nan, math.nan, math.nan, source="none", arc_deg=0.0, reason=reason, guess=guess)
 
     @property
     def trusted(self) -> bool:
         """Whether there is a circle."""
         return self.source != "none"
+
+    @property
+    def for_plumes(self) -> Limb:
+        """Where plumes are looked for: at the limb, else at the guess, else nowhere."""
+        return self.guess or self
 
     def as_array(self) -> NDArray[np.float32]:
         """(3,) float32 x, y, radius in pixels: the form the model takes; radius 0 where there is no limb."""
@@ -97,11 +108,15 @@ def find_limb(frame: Frame) -> Limb:
         return Limb.none("no valid pixel")
     picture = picture_of(frame)
     best = searched(picture, frame)
-    while best.reason and min(picture.shape) >= 2 * LEAST_COARSE_PX and picture.factor < FAINT_FACTOR:
-        picture = coarser(picture)
-        again = searched(picture, frame)
-        best = again if faint(again) else best
-    return answer(best, picture, frame)
+    if not best.reason:
+        return answer(best, picture, frame)
+    averaged = picture
+    while min(averaged.shape) >= 2 * LEAST_COARSE_PX and averaged.factor < FAINT_FACTOR:
+        averaged = coarser(averaged)
+        again = searched(averaged, frame)
+        if faint(again):
+            return answer(again, averaged, frame)
+    return Limb.none(best.reason, guess_of(best, picture, frame))
 
 
 def faint(e: Evidence) -> bool:
@@ -301,10 +316,16 @@ def is_planet_beside(candidate: Evidence, trusted: list[Evidence]) -> bool:
     return False
 
 
+def guess_of(refused: Evidence, picture: Picture, frame: Frame) -> Limb | None:
+    """The best refused circle, fitted as a trusted one is; None where hardly any of it was seen, or of another body."""
+    if refused.arc_deg < GUESS_ARC_DEG or not frame.may_show_io:
+        return None
+    guess = answer(refused, picture, frame)
+    return replace(guess, source=GUESS) if guess.trusted else None
+
+
 def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
-    """Put the chosen circle in pixels of the frame, fitted once more at full size, or why there is none."""
-    if best.reason:
-        return Limb.none(best.reason)
+    """Put the chosen circle in pixels of the frame, fitted once more at full size; none where it is too small."""
     circle = best.circle.unbinned(picture.factor)
     if circle.r < SMALLEST_PX - 0.4:
         return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")

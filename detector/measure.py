@@ -187,6 +187,8 @@ def _reach_km(sigma_deg: float) -> float:
 
 def _plume(scene: Scene, region: Region, excess: Floats) -> dict[str, Any]:
     """Height, width and vent of a plume."""
+    if not scene.limb.trusted:
+        return {"doubt": Doubt.LIMB_DOUBTED}
     if not (math.isfinite(scene.km_per_px) and scene.pointing.known):
         return {}
     extent = extent_of(scene, region, excess)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from detector.catalogue import Detection
 from detector.detect import Result
 from detector.levels import measure_levels
+from detector.limb import GUESS, Limb
 from detector.measure import Scene
 from detector.regions import Region
 
@@ -150,11 +151,20 @@ def _shrunk(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     return padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
 
 
+def _drawn_limb(result: Result) -> Limb:
+    """The trusted limb, or the guess if a plume stands on it."""
+    return result.limb.for_plumes if result.count("plume") else result.limb
+
+
+def _dashes(limb: Limb) -> tuple[int, tuple[int, int]]:
+    return 0, (1, 4) if limb.source == GUESS else (6, 5)
+
+
 def _draw_limb(axes: Axes, result: Result) -> None:
-    limb = result.limb
+    limb = _drawn_limb(result)
     if not limb.trusted:
         return
-    circle = Circle((limb.x_px, limb.y_px), limb.radius_px, fill=False, ls=(0, (6, 5)), lw=1.0, ec=INK, alpha=0.9)
+    circle = Circle((limb.x_px, limb.y_px), limb.radius_px, fill=False, ls=_dashes(limb), lw=1.0, ec=INK, alpha=0.9)
     circle.set_path_effects(_rim(2.4, 0.6))
     axes.add_patch(circle)
 
@@ -270,8 +280,8 @@ def _draw_legend(figure: Figure, result: Result, page: Page) -> None:
         (Line2D([], [], ls="", marker="o", mfc="none", mec=COLOURS["hotspot"], ms=9, mew=1.8),
          "hot spot: number, score"),
     ]
-    if result.limb.trusted:
-        entries.append((Line2D([], [], color=INK, ls=(0, (6, 5)), lw=1), f"limb ({result.limb.source})"))
+    if (limb := _drawn_limb(result)).trusted:
+        entries.append((Line2D([], [], color=INK, ls=_dashes(limb), lw=1), f"limb ({limb.source})"))
     if not result.frame.valid.all():
         entries.append((Patch(facecolor=UNSEEN, edgecolor="#3a444f"), "not observed"))
     handles, texts = zip(*entries, strict=True)

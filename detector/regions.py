@@ -84,9 +84,8 @@ def find_regions(
     """Regions of both classes, in a fixed order: plumes before hot spots, the most certain first, then from the top.
 
     A region is 8-connected, holds a pixel at least ``seed`` probable, reaches down to ``grow`` and covers at least
-    ``min_area_px`` pixels. Where a limb is trusted, a plume must touch it and span less than PLUME_SPAN_DEG of it, or
-    lie on the disk (sunlit beyond the terminator, most often), and a hot spot must lie on the disk. Pixels that are not
-    known (NaN) belong to no region.
+    ``min_area_px`` pixels. A plume must touch the limb (or its guess) and span less than PLUME_SPAN_DEG of it; where a
+    limb is trusted, a hot spot must lie on the disk. Pixels that are not known (NaN) belong to no region.
 
     Args:
         scores: (2, H, W) float32, 0..1 in the order of CLASSES; NaN where not known.
@@ -98,7 +97,7 @@ def find_regions(
         region
         for plane, kind in zip(scores, CLASSES, strict=True)
         for region in _connected(plane, kind, thresholds[kind])
-        if not limb.trusted or _belongs(region, plane, limb)
+        if _belongs(region, plane, limb.for_plumes if kind == "plume" else limb)
     )
     return ordered(found)
 
@@ -159,12 +158,12 @@ def _score(probable: NDArray[np.float32]) -> float:
 
 
 def _belongs(region: Region, plane: NDArray[np.float32], limb: Limb) -> bool:
+    if not limb.trusted:
+        return True
     x, y = region.points()
     altitude, zone = altitude_px(x, y, limb), limb_zone_px(limb)
     if region.kind == "hotspot":
         return bool(altitude[plane[region.box][region.pixels].argmax()] <= zone)
-    if altitude.max() < -zone:
-        return True
     touches = bool((np.abs(altitude) <= zone).any())
     return touches and span_deg(azimuth_deg(x, y, limb)) < PLUME_SPAN_DEG
 

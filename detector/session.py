@@ -78,9 +78,10 @@ class Model:
     def scores(self, frame: Frame, limb: Limb) -> NDArray[np.float32]:
         """Probability of plume and hot spot for every pixel.
 
-        Where a limb is trusted the model looks at the limb's surroundings only. Without one it looks everywhere, but
-        for hot spots only: a plume is what rises above a limb. Levels are measured on the whole frame, so the answer
-        does not depend on the windows. Very large limbs are unwrapped from an averaged frame (``detector.shrink``).
+        Where a limb is trusted the model looks at the limb's surroundings only. Without one it looks for hot spots
+        everywhere, and for plumes around the limb's guess, if there is one: a plume is what rises above a limb. Levels
+        are measured on the whole frame, so the answer does not depend on the windows. Very large limbs are unwrapped
+        from an averaged frame (``detector.shrink``).
 
         Returns:
             (2, H, W) float32 in 0..1 in the order of ``CLASSES``; NaN where the frame is not valid or nobody looked.
@@ -107,19 +108,27 @@ class Model:
 
         A batch of one always gives the same bits. In larger ones the last bits may depend on what else is in the batch.
         """
+        guessed = [(n, (frame, limb.guess)) for n, (frame, limb) in enumerate(sights) if limb.guess]
+        found = self._looked([*sights, *(sight for _, sight in guessed)], batch)
+        for scores, (_, limb) in zip(found, sights, strict=False):
+            if not limb.trusted:
+                scores[PLUME] = np.nan
+        for (n, _), scores in zip(guessed, found[len(sights) :], strict=True):
+            found[n][PLUME] = scores[PLUME]
+        for scores, (frame, _) in zip(found, sights, strict=False):
+            scores[:, ~frame.valid] = np.nan
+        return found[: len(sights)]
+
+    def _looked(self, sights: Sequence[tuple[Frame, Limb]], batch: int) -> list[NDArray[np.float32]]:
+        """Both planes of each frame, large limbs unwrapped from a thinned one."""
         factors = [factor_of(*sight) for sight in sights]
         small = {n: shrunk(*sights[n], factor) for n, factor in enumerate(factors) if factor > 1}
         tasks = [(*sight, _windows(*sight, factor)) for sight, factor in zip(sights, factors, strict=True)]
         tasks += [(frame, limb, windows(frame.shape, limb)) for frame, limb in small.values()]
         planes = self._planes(tasks, batch if self.batches else 1)
-        found = planes[: len(sights)]
         for n, averaged in zip(small, planes[len(sights) :], strict=True):
-            found[n][PLUME] = enlarged(averaged[PLUME], factors[n], sights[n][0].shape)
-        for scores, (frame, limb) in zip(found, sights, strict=True):
-            if not limb.trusted:
-                scores[PLUME] = np.nan
-            scores[:, ~frame.valid] = np.nan
-        return found
+            planes[n][PLUME] = enlarged(averaged[PLUME], factors[n], sights[n][0].shape)
+        return planes[: len(sights)]
 
     def _planes(self, tasks: Sequence[tuple[Frame, Limb, Iterable[Window]]], batch: int) -> list[NDArray[np.float32]]:
         """Probabilities (2, H, W) of each frame in its windows, NaN where none looked."""

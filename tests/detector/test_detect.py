@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from made_frames import CENTRE, PLUME, RADIUS, SPOT, io_image
 from detector.detect import Detector, Result
 from detector.errors import InputError, ModelError
 from detector.frame import Frame, View
-from detector.limb import find_limb
+from detector.limb import Limb, find_limb
 from detector.maskfile import PROBABILITY_STEP, mask_bytes
 from detector.session import Model
 
@@ -98,6 +99,24 @@ def test_without_a_limb_plumes_are_not_looked_for(model: Model) -> None:
     assert [detection.kind for detection in found.detections] == ["hotspot"]
     with fits.open(io.BytesIO(mask_bytes(found))) as file:
         assert np.array_equal(np.isnan(file["PROBABILITY"].data), np.isnan(found.scores))
+
+
+def test_plumes_are_looked_for_at_a_limb_that_is_a_guess(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same frame, its limb once trusted and once refused: the same plume, but no kilometres, and it is marked."""
+    frame, limb = Frame.of(io_image()), find_limb(Frame.of(io_image()))
+    refused = Limb.none("refused in this test", replace(limb, source="guess"))
+    trusted = Detector(model)(frame)
+    monkeypatch.setattr("detector.detect.find_limb", lambda _: refused)
+    doubted = Detector(model)(frame)
+    assert np.array_equal(doubted.scores[0], trusted.scores[0], equal_nan=True)
+    assert np.isfinite(doubted.scores[1]).all()
+    (sure, _), (plume, *spots) = trusted.detections, doubted.detections
+    assert plume.kind == "plume"
+    assert (plume.area_px, plume.score) == (sure.area_px, sure.score)
+    assert plume.flags == "LIMB_DOUBTED"
+    assert math.isnan(plume.plume_height_km)
+    assert plume.geometry_source == "none"
+    assert {spot.kind for spot in spots} == {"hotspot"}
 
 
 def test_an_empty_checksum_beside_the_model_is_named(tmp_path: Path) -> None:

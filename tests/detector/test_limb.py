@@ -195,6 +195,25 @@ def test_where_there_is_no_limb_the_answer_is_none_and_says_why(name: str) -> No
     assert math.isnan(limb.radius_px)
 
 
+def test_a_limb_of_which_too_little_is_seen_is_a_guess_and_no_more() -> None:
+    limb = find_limb(Frame.of(noisy(render(Scene((150, 260), (Ball(130, 480, 420),), sky=0.02)))))
+    assert not limb.trusted
+    assert "degrees of a limb seen" in limb.reason
+    assert math.isnan(limb.radius_px)
+    assert limb.guess is not None
+    assert limb.guess.source == "guess"
+    assert miss(limb.guess, Ball(130, 480, 420)) == pytest.approx((0, 0), abs=8)
+    assert limb.for_plumes is limb.guess
+    other = find_limb(Frame.of(noisy(render(Scene((150, 260), (Ball(130, 480, 420),), sky=0.02))), target="EUROPA"))
+    assert other.guess is None
+
+
+def test_what_is_trusted_needs_no_guess() -> None:
+    limb = limb_of(Scene(SHAPE, (Ball(125, 108, 60),), sky=0.02))
+    assert limb.guess is None
+    assert limb.for_plumes is limb
+
+
 def test_a_frame_without_valid_pixels_has_none() -> None:
     assert find_limb(Frame.of(np.zeros(SHAPE), np.zeros(SHAPE, bool))).reason == "no valid pixel"
 

@@ -88,11 +88,10 @@ def test_a_plume_must_touch_the_limb(lowest: float, kept: bool) -> None:
     assert len(find_regions(drawn(stem, 0), EASY, LIMB)) == kept
 
 
-@pytest.mark.parametrize("highest", [-12, -6, -1])
-def test_a_plume_may_lie_on_the_disk(highest: float) -> None:
+@pytest.mark.parametrize(("highest", "kept"), [(-12, False), (-6, False), (-1, True)])
+def test_a_plume_must_not_lie_wholly_on_the_disk(highest: float, kept: bool) -> None:
     patch = (highest - 5 <= ALTITUDE) & (highest >= ALTITUDE) & (np.abs(X - 60) < 5) & (Y < 60)
-    (region,) = find_regions(drawn(patch, 0), EASY, LIMB)
-    assert region.kind == "plume"
+    assert len(find_regions(drawn(patch, 0), EASY, LIMB)) == kept
 
 
 @pytest.mark.parametrize(("span", "kept"), [(80, True), (105, True), (115, False), (360, False)])
@@ -104,6 +103,15 @@ def test_a_plume_must_not_run_around_the_limb(span: float, kept: bool) -> None:
 @pytest.mark.parametrize(("x", "kept"), [(60, True), (100, True), (102, True), (104, False), (115, False)])
 def test_a_hot_spot_must_lie_on_the_disk(x: int, kept: bool) -> None:
     assert len(find_regions(drawn((x == X) & (Y == 60), 1), EASY, LIMB)) == kept
+
+
+def test_a_plume_must_touch_the_guess_and_a_hot_spot_need_not() -> None:
+    doubted = Limb.none("doubted in this test", LIMB)
+    far = (X == 115) & (Y == 60)
+    at_it = (ALTITUDE >= 0) & (ALTITUDE < 12) & (np.abs(X - 60) < 5) & (Y < 60)
+    assert len(find_regions(drawn(at_it, 0), EASY, doubted)) == 1
+    assert len(find_regions(drawn(far, 0), EASY, doubted)) == 0
+    assert len(find_regions(drawn(far, 1), EASY, doubted)) == 1
 
 
 def test_without_a_limb_everything_may_lie_anywhere() -> None:

@@ -84,6 +84,7 @@ class LimbAnnulus:
 
     def __call__(self, sight: Sight) -> list[Find]:
         """Plumes; the score is the highest smoothed signal-to-noise of a region. None without a limb."""
+        sight = sight if sight.limb.trusted else Sight(sight.frame, sight.limb.for_plumes)
         if not sight.limb.trusted or not sight.frame.valid.any():
             return []
         ring = unwrap(sight, self.despike)
