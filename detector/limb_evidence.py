@@ -235,9 +235,9 @@ def fall_width(seen: Profiles, chosen: NDArray[np.bool_]) -> float:
     low = np.nanmedian(mean[seen.offset > 2])
     high = np.nanmax(mean[(seen.offset < 0)])
     share = (mean - low) / max(high - low, 1e-9)
-    after = seen.offset[(share < 0.2) & (seen.offset > -3)]
-    before = seen.offset[(share > 0.8)]
-    before = before[before < after[0]] if len(after) else before
+    lit = seen.offset[(share > 0.8) & (seen.offset < 3)]
+    after = seen.offset[(share < 0.2) & (seen.offset > max(lit[0] if len(lit) else -3.0, -3.0))]
+    before = lit[lit < after[0]] if len(after) else lit
     return float(after[0] - before[-1]) if len(after) and len(before) else math.inf
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from detector.circle import Circle, Edges, fit_circle, propose, vote
 from detector.frame import IO_RADIUS_KM, Frame, View
 from detector.limb import Limb, find_limb
-from detector.limb_edges import Picture, picture_of
+from detector.limb_edges import Picture, Profiles, picture_of
+from detector.limb_evidence import fall_width
 from detector.limb_settle import settle
 
 SHAPE = (220, 260)
@@ -242,6 +243,21 @@ def test_turning_the_frame_turns_the_circle(turns: int, flip: bool) -> None:
 def test_scale_and_offset_of_the_brightness_change_nothing(scale: float, offset: float) -> None:
     limb = find_limb(Frame.of((PICTURE + offset) * scale))
     assert limb.as_array() == pytest.approx(FOUND.as_array(), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("lit", "width"),
+    [((-6.0, 0.0), 0.5), ((-2.0, 0.0), 0.5), ((-4.0, -1.0), 0.5), ((-6.0, 12.0), math.inf)],
+    ids=["a disk", "a crescent of two pixels", "the same further in", "nothing falls"],
+)
+def test_how_wide_an_edge_is_does_not_depend_on_how_thin_the_crescent_is(
+    lit: tuple[float, float], width: float
+) -> None:
+    """Light from one offset to another: it falls from one sample to the next, however dark it is further in."""
+    offset = np.arange(-6.0, 12.0, 0.5)
+    light = ((offset >= lit[0]) & (offset < lit[1])).astype(float)
+    seen = Profiles(np.tile(light, (9, 1)), np.linspace(0, 6, 9), offset)
+    assert fall_width(seen, np.ones(9, bool)) == width
 
 
 # --- the label's prediction -------------------------------------------------------------------------------------------
