@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 PIXELS_PER_BATCH = 4000
 SIMULATED_ONLY = "Trained on simulated frames and a few real ones without eruptions; no real eruption was labelled."
 LIMITS = (
-    "Plumes are reported only where a limb is trusted; on sunlit ground inside the disk's outline few are found.",
+    "Plumes are reported only at a limb; one wholly inside the disk's outline is not: lit mountain tops look like it.",
     SIMULATED_ONLY,
     "Jogs of the limb between JunoCam framelets, and clusters of bad detector pixels, can pass for eruptions.",
     "Scores are calibrated on simulated frames.",
