@@ -45,6 +45,10 @@ HALF_FOUND_SNR: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "screening": {"plume": 36.4, "hotspot": 10.2},
         "confident": {"plume": 171.6, "hotspot": 31.1},
     },
+    "io-detector@0.4.0": {
+        "screening": {"plume": 38.6, "hotspot": 12.1},
+        "confident": {"plume": 38.6, "hotspot": 27.7},
+    },
 }
 """Matched-filter signal-to-noise at which half are found, by model, operating point and kind: as the model's card says,
 or, of 0.1.0, the results on simulated seed 777. Half of the plumes drawn are on the disk or at no trusted limb."""

@@ -85,7 +85,7 @@ class TrainConfig(_Settings):
     """Everything that ``io-detector train`` needs."""
 
     name: str = "io-detector"
-    version: str = "0.2.0"
+    version: str = "0.4.0"
     seed: int = 1
     accelerator: str = "auto"
     devices: int | str = "auto"
