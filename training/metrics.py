@@ -402,6 +402,7 @@ class Reliability:
         share_true: (bins,) share of them that are true; NaN where it is empty.
         count: (bins,) how many.
         ece: expected calibration error: mean of |score - share_true| weighted by count; NaN without regions.
+        ece_by_chance: mean error that perfect scores would show on so few regions; NaN without regions.
 
     """
 
@@ -409,6 +410,10 @@ class Reliability:
     share_true: Floats
     count: NDArray[np.intp]
     ece: float
+    ece_by_chance: float = math.nan
+
+
+CHANCE_DRAWS = 400
 
 
 def reliability(scores: Floats, true: NDArray[np.bool_], bins: int = 10) -> Reliability:
@@ -418,5 +423,10 @@ def reliability(scores: Floats, true: NDArray[np.bool_], bins: int = 10) -> Reli
     some = np.where(count > 0, count, np.nan)
     mean = np.bincount(place, weights=scores, minlength=bins) / some
     share = np.bincount(place, weights=true.astype(float), minlength=bins) / some
-    ece = float(np.nansum(np.abs(mean - share) * count) / scores.size) if scores.size else math.nan
-    return Reliability(mean, share, count, ece)
+    drawn = np.random.default_rng(0).random((CHANCE_DRAWS, scores.size)) < scores
+    shares = np.stack([np.bincount(place, weights=one, minlength=bins) for one in drawn.astype(float)]) / some
+    ece, by_chance = (
+        float(np.nansum(np.abs(mean - seen) * count, axis=-1).mean() / scores.size) if scores.size else math.nan
+        for seen in (share, shares)
+    )
+    return Reliability(mean, share, count, ece, by_chance)

@@ -321,6 +321,15 @@ def test_calibration_error_by_hand():
     assert math.isnan(reliability(np.array([]), np.array([], bool)).ece)
 
 
+def test_chance_alone_shows_an_error_on_few_regions():
+    # one region of 0.5: |0.5 - 0| or |0.5 - 1|, whichever it is
+    assert reliability(np.array([0.5]), np.array([True])).ece_by_chance == 0.5
+    # sixteen of 0.5: mean |binomial(16, 1/2) / 16 - 1/2| = 16 * C(15, 8) / 2 ** 16 / 16
+    sixteen = reliability(np.full(16, 0.5), np.ones(16, bool))
+    assert sixteen.ece_by_chance == pytest.approx(6435 / 65536, rel=0.1)
+    assert math.isnan(reliability(np.array([]), np.array([], bool)).ece_by_chance)
+
+
 def test_honest_scores_have_a_small_calibration_error():
     rng = np.random.default_rng(6)
     scores = rng.random(20_000)
