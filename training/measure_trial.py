@@ -159,7 +159,7 @@ def plume_cases(seed: int, index: int, measurer: Measurer) -> Iterator[Case]:
     if geometry is None or not sample.limb.trusted:
         return
     for thing, row in measurer(replace(sample, frame=as_filed(sample.frame))):
-        if not isinstance(thing.cause, Plume) or thing.snr_mf < ASKED_SNR:
+        if not isinstance(thing.cause, Plume) or thing.snr_mf < ASKED_SNR or not math.isfinite(row.plume_height_km):
             continue
         true, beta = apparent_km(thing.cause, geometry)
         if abs(beta) > ON_LIMB_DEG or true < ASKED_PX * geometry.km_per_px or not _whole(thing, sample.frame):
