@@ -169,6 +169,12 @@ class Frame:
         """Whether Io is what the label names, or it names nothing."""
         return self.target in ("", "IO")
 
+    def like(self, image: NDArray[np.float32], valid: NDArray[np.bool_]) -> Frame:
+        """Other pixels of the same frame, (h, w) each, with the levels of this one."""
+        other = replace(self, image=image, valid=valid)
+        vars(other)["levels"] = self.levels
+        return other
+
     def without(self, dropped: int, asked: int, what: str) -> Frame:
         """The same frame, saying that ``dropped`` of the ``asked`` lines or framelets (``what``) did not come down."""
         if not dropped:

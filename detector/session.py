@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from detector.card import CARD_KEY, ModelCard, Threshold
+from detector.closer import sectors
 from detector.errors import ModelError
 from detector.frame import CLASSES, Frame, sha256_of
 from detector.judge import JUDGE_KEY, Judge, likely
@@ -120,14 +121,19 @@ class Model:
         return found[: len(sights)]
 
     def _looked(self, sights: Sequence[tuple[Frame, Limb]], batch: int) -> list[NDArray[np.float32]]:
-        """Both planes of each frame, large limbs unwrapped from a thinned one."""
+        """Both planes of each frame; large limbs unwrapped from a thinned one, and in sectors besides."""
         factors = [factor_of(*sight) for sight in sights]
         small = {n: shrunk(*sights[n], factor) for n, factor in enumerate(factors) if factor > 1}
+        parts = [(n, sector) for n, sight in enumerate(sights) for sector in sectors(*sight)]
         tasks = [(*sight, _windows(*sight, factor)) for sight, factor in zip(sights, factors, strict=True)]
         tasks += [(frame, limb, windows(frame.shape, limb)) for frame, limb in small.values()]
         planes = self._planes(tasks, batch if self.batches else 1)
         for n, averaged in zip(small, planes[len(sights) :], strict=True):
             planes[n][PLUME] = enlarged(averaged[PLUME], factors[n], sights[n][0].shape)
+        for n, sector in parts:
+            frame, limb = sector.bent()
+            (bent,) = self._planes([(frame, limb, windows(frame.shape, limb))], 1)
+            sector.put_back(bent[PLUME], planes[n][PLUME])
         return planes[: len(sights)]
 
     def _planes(self, tasks: Sequence[tuple[Frame, Limb, Iterable[Window]]], batch: int) -> list[NDArray[np.float32]]:

@@ -46,7 +46,7 @@ HALF_FOUND_SNR: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "confident": {"plume": 171.6, "hotspot": 31.1},
     },
     "io-detector@0.4.0": {
-        "screening": {"plume": 38.6, "hotspot": 12.1},
+        "screening": {"plume": 38.6, "hotspot": 13.6},
         "confident": {"plume": 38.6, "hotspot": 27.7},
     },
 }

@@ -45,6 +45,11 @@ LEAST_OF_EACH = 2 * FOLDS
 """True and false candidates of a class without so many of either are not judged: the network's score stands."""
 TREES, LEAVES, RATE, PER_LEAF, SHARE, FEATURES_SHARE = 150, 6, 0.05, 20, 0.7, 0.3
 JUDGING_SEED_OFFSET = 50_000
+LARGE = Recipe(radius_px=(500.0, 1600.0), usual_radius_px=(500.0, 1600.0), natural=0.0)
+LARGE_CAMERAS = ("ssi", "picture", "junocam", "sru", "picture")
+LARGE_PER_FRAME = 0.1154
+"""So many frames of large disks are judged besides, for which limbs are looked at in sectors; thresholds rest on the
+others alone."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +97,15 @@ def judge_and_points(
     """Fit the judge and choose the scores that keep false alarms under ``FALSE_ALARMS``, limb finding included."""
     candidates: list[Candidate] = []
     objects: dict[str, list[float]] = {kind: [] for kind in CLASSES}
+    total = frames + int(frames * LARGE_PER_FRAME)
     for done, sample in enumerate(judging_samples(seed, frames), start=1):
         candidates += candidates_of(model, sample, done)
-        for thing in sample.objects:
+        for thing in sample.objects if done <= frames else ():
             objects[thing.kind].append(thing.snr_mf)
-        progress(done, frames)
-    judge, scores = fit_judge(candidates)
+        progress(done, total)
+    judge, all_scores = fit_judge(candidates)
+    usual = [n for n, candidate in enumerate(candidates) if candidate.frame <= frames]
+    candidates, scores = [candidates[n] for n in usual], all_scores[usual]
     points = {
         point: {kind: _threshold(candidates, scores, kind, allowed[kind] * frames) for kind in CLASSES}
         for point, allowed in FALSE_ALARMS.items()
@@ -198,12 +206,17 @@ def _counts(
 def judging_samples(seed: int, count: int) -> Iterator[Sample]:
     """One frame each of products of all instruments in turn, drawn apart from those of the training's own validation.
 
-    Whole products, as they come from an archive: scores are calibrated on what they will be asked about.
+    Whole products, as they come from an archive: scores are calibrated on what they will be asked about. ``count``
+    usual ones come first, those of large disks last.
     """
-    for index in range(count):
-        kind = INSTRUMENTS[index % len(INSTRUMENTS)]
-        samples = expose(kind, Recipe(), seed + JUDGING_SEED_OFFSET, index).samples
-        yield samples[index // len(INSTRUMENTS) % len(samples)]
+    plans = (
+        (INSTRUMENTS, Recipe(), seed + JUDGING_SEED_OFFSET, count),
+        (LARGE_CAMERAS, LARGE, seed + 2 * JUDGING_SEED_OFFSET, int(count * LARGE_PER_FRAME)),
+    )
+    for cameras, recipe, own_seed, number in plans:
+        for index in range(number):
+            samples = expose(cameras[index % len(cameras)], recipe, own_seed, index).samples
+            yield samples[index // len(cameras) % len(samples)]
 
 
 def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:

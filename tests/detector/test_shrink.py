@@ -61,6 +61,6 @@ def test_the_released_model_finds_the_same_on_a_thinned_frame(monkeypatch: pytes
     plumes, spots = (CLASSES.index(kind) for kind in ("plume", "hotspot"))
     both = [scores[plumes] > 0.12 for scores in (whole, thinned)]
     assert both[0].sum() > 100
-    assert (both[0] & both[1]).sum() > 0.75 * (both[0] | both[1]).sum()
+    assert (both[0] & both[1]).sum() > 0.7 * (both[0] | both[1]).sum()
     assert np.nanmax(whole[spots]) > 0.5
     np.testing.assert_allclose(thinned[spots], whole[spots], atol=0.05)
