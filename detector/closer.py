@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -49,13 +48,10 @@ class Sector:
         y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
         angle = np.arctan2(y, x) * np.float32(self.span_rad / (2 * math.pi)) + np.float32(self.middle_rad)
         distance = np.hypot(x, y) + np.float32(self.limb.radius_px - self.radius_px)
-        place = self.limb.x_px + distance * np.cos(angle), self.limb.y_px + distance * np.sin(angle)
-        columns, rows = (np.asarray(axis, np.float32) for axis in place)
-        image = cv2.remap(self.frame.image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        seen = cv2.remap(
-            self.frame.valid.astype(np.float32), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-        )
-        valid = seen > 1 - 1e-3
+        rows, columns = self.limb.y_px + distance * np.sin(angle), self.limb.x_px + distance * np.cos(angle)
+        place = np.stack([rows, columns]).astype(np.float32)
+        image = ndimage.map_coordinates(self.frame.image, place, order=1)
+        valid = ndimage.map_coordinates(self.frame.valid.astype(np.float32), place, order=1) > 1 - 1e-3
         limb = replace(self.limb, x_px=float(half), y_px=float(half), radius_px=self.radius_px)
         return self.frame.like(np.where(valid, image, np.float32(0)), valid), limb
 

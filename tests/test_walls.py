@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"torch", "torchvision", "lightning", "pytorch_lightning", "albumentations"}
+HEAVY = {"torch", "torchvision", "lightning", "pytorch_lightning", "albumentations", "cv2", "sklearn"}
 FORBIDDEN = {
     "detector": HEAVY | {"models", "training", "serve"},
     "serve": HEAVY | {"models", "training"},
