@@ -109,7 +109,7 @@ class FrameStatus:
         instrument, filter, start_time_utc: as the label says.
         coverage: share of the frame's pixels that were observed, 0..1.
         plumes, hotspots: how many were found; NaN where none was looked for: in a rejected product, a frame without a
-            valid pixel, and, for plumes, a frame without a trusted limb.
+            valid pixel, and, for plumes, a frame with neither a limb nor a guess of one.
         limb_source, disk_x_px, disk_y_px, disk_radius_px: the limb circle and where it is from.
         seconds: wall-clock time spent on the frame, reading left out.
 

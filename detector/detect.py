@@ -76,7 +76,7 @@ class Result:
         return Catalogue(self.detections, self.model, self.operating_point, dict(self.thresholds or {}))
 
     def looked_for(self, kind: str) -> bool:
-        """Whether any pixel was judged for ``plume`` or ``hotspot``: no plume is looked for without a limb."""
+        """Whether any pixel was judged for ``plume`` or ``hotspot``: no plume without a limb or its guess."""
         return bool(np.isfinite(self.scores[CLASSES.index(kind)]).any())
 
     def count(self, kind: str) -> int:

@@ -82,7 +82,7 @@ class Model:
         Where a limb is trusted the model looks at the limb's surroundings only. Without one it looks for hot spots
         everywhere, and for plumes around the limb's guess, if there is one: a plume is what rises above a limb. Levels
         are measured on the whole frame, so the answer does not depend on the windows. Very large limbs are unwrapped
-        from an averaged frame (``detector.shrink``).
+        from a thinned frame (``detector.shrink``), large ones in sectors besides (``detector.closer``).
 
         Returns:
             (2, H, W) float32 in 0..1 in the order of ``CLASSES``; NaN where the frame is not valid or nobody looked.

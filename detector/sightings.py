@@ -90,13 +90,15 @@ def sightings(rows: Sequence[FrameStatus], folder: Path, places: Places, kernels
 
 def sighting_of(row: FrameStatus, frame: Frame, places: Places, kernels: Path | None = None) -> Sighting:
     """Tell what one frame, opened again, saw of some places."""
-    pointing = geometry_of(frame, limb_of(row, frame), kernels)
+    limb = limb_of(row, frame)
+    pointing = geometry_of(frame, limb, kernels)
     if not (pointing.known and pointing.oriented):
         return Sighting.unknown(len(places[0]), "; ".join(pointing.notes) or "no geometry")
     x, y, visible = pointing.project(*places)
     observed, emission = _observed(frame, x, y), emission_deg(pointing, places)
     hotspot = observed & visible & (emission <= GRAZING_DEG) & math.isfinite(row.hotspots)
-    plume = observed & (np.abs(emission - 90.0) <= PLUME_REACH_DEG) & math.isfinite(row.plumes)
+    at_limb = limb.trusted and math.isfinite(row.plumes)  # what is not found at a guess says nothing
+    plume = observed & (np.abs(emission - 90.0) <= PLUME_REACH_DEG) & at_limb
     return Sighting(True, "", emission, hotspot, plume)
 
 
