@@ -28,6 +28,9 @@ LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 GUESS, GUESS_ARC_DEG = "guess", 10.0
 """A refused circle is a guess where so much of it was seen as an edge."""
+GLARE_SHARE = 0.2
+"""Where no limb is found, one so plain that it needs no second opinion is sought once more among the steps of this
+share of the brightest surface and more: a halo, or what compression left around the disk, hid it."""
 FAINT_FACTOR = 4
 LEAST_COARSE_PX = 48
 """A disk too faint to be found is sought again where pixels are averaged, up to so many; no picture gets smaller."""
@@ -110,6 +113,9 @@ def find_limb(frame: Frame) -> Limb:
     best = searched(picture, frame)
     if not best.reason:
         return answer(best, picture, frame)
+    glaring = searched(replace(picture, soft=max(picture.soft, GLARE_SHARE * picture.full)), frame)
+    if plain(glaring, Prior.of(frame, picture.factor)):
+        return answer(glaring, picture, frame)
     averaged = picture
     while min(averaged.shape) >= 2 * LEAST_COARSE_PX and averaged.factor < FAINT_FACTOR:
         averaged = coarser(averaged)

@@ -42,6 +42,11 @@ class Picture:
     sigma: float = 1.0
 
     @property
+    def full(self) -> float:
+        """How far the brightest surface rises above the sky, sigmas."""
+        return float(np.nanpercentile(self.linear[::4, ::4], 99.5))
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
         rows, columns = self.linear.shape

@@ -60,7 +60,7 @@ class Case:
 
 
 def export(
-    network: IoNetwork, card: ModelCard, path: Path, complete: Complete | None = None
+    network: IoNetwork, card: ModelCard, path: Path, complete: Complete | None = None, rounds: int = 1
 ) -> ModelCard:
     """Write a network as one .onnx file with its card and judge inside, and ``.sha256`` beside it.
 
@@ -70,6 +70,7 @@ def export(
         path: the .onnx file; nothing is left there when the gate refuses.
         complete: is given the file while it is still a trial and returns the card to write instead, and the judge of
             regions, both made by running that very file.
+        rounds: how often the gate goes through its ten cases, each time with other sizes and noise.
 
     Returns:
         the card as written.
@@ -87,7 +88,7 @@ def export(
         if complete is not None:
             _embed(part, card, judge)
             card, judge = complete(part)
-        card = card.model_copy(update={"parity": measure_parity(network, part, card)})
+        card = card.model_copy(update={"parity": measure_parity(network, part, card, rounds)})
         _refuse_disparity(path, card.parity)
         _embed(part, card, judge)
         digest = hashlib.sha256(part.read_bytes()).hexdigest()
@@ -137,8 +138,8 @@ def _embed(path: Path, card: ModelCard, judge: Judge) -> None:
     onnx.save(model, str(path))
 
 
-def measure_parity(network: IoNetwork, path: Path, card: ModelCard) -> dict[str, float]:
-    """Compare torch with onnxruntime from raw frame to decision.
+def measure_parity(network: IoNetwork, path: Path, card: ModelCard, rounds: int = 1) -> dict[str, float]:
+    """Compare torch with onnxruntime from raw frame to decision, on ``rounds`` times ten cases.
 
     Returns:
         ``cases``, ``largest_gap`` of a probability, ``flipped_share`` of pixel decisions at the card's thresholds,
@@ -151,7 +152,7 @@ def measure_parity(network: IoNetwork, path: Path, card: ModelCard) -> dict[str,
     points = card.operating_points.values()
     cuts = {cut for point in points for t in point.values() for cut in (t.seed, t.grow)} | {0.5}
     gap, flips, pixels, cases, found, unmatched = 0.0, 0, 0, 0, 0, 0
-    for case in parity_cases(2):
+    for case in (case for number in range(rounds) for case in parity_cases(2 + number)):
         ours, theirs = _both_answers(network, session, case, path)
         gap = max(gap, float(np.abs(ours - theirs).max()))
         flips += sum(int(((ours >= cut) != (theirs >= cut)).sum()) for cut in cuts)
@@ -206,7 +207,10 @@ def count_unmatched(ours: Sequence[Region], theirs: Sequence[Region], shape: tup
 
 
 def parity_cases(seed: int) -> Iterator[Case]:
-    """Odd sizes, gaps, no limb, half a limb, batches and extremes: a lit ball with a bump in noise, scaled and cut."""
+    """Odd sizes, gaps, no limb, half a limb, batches and extremes: a lit ball with a bump in noise, scaled and cut.
+
+    Every seed has other noise and other sizes.
+    """
     rng = np.random.default_rng(seed)
     yield _case(rng, "plain", (1, 256, 272), (130.0, 120.0, 80.0), 1.0)
     yield _case(rng, "odd size", (1, 201, 199), (100.0, 90.0, 60.0), 20.0)
@@ -231,14 +235,14 @@ def parity_cases(seed: int) -> Iterator[Case]:
 def _case(
     rng: np.random.Generator, name: str, shape: tuple[int, int, int], limb: tuple[float, float, float], unit: float
 ) -> Case:
-    batch, height, width = shape
+    batch, height, width = shape[0], shape[1] + int(rng.integers(16)), shape[2] + int(rng.integers(16))
     y, x = np.mgrid[:height, :width]
     distance = np.hypot(x - limb[0], y - limb[1])
     ball = np.clip(limb[2] - distance + 0.5, 0, 1) * (0.5 + 0.5 * np.sin(x / 9) * np.cos(y / 7))
     bump = 0.4 * np.exp(
         -((distance - 1.04 * limb[2]) ** 2 + (x - limb[0] - 0.5 * limb[2]) ** 2) / max(0.004 * limb[2] ** 2, 1)
     )
-    image = ball + bump + rng.normal(0, 0.02, shape)
+    image = ball + bump + rng.normal(0, 0.02, (batch, height, width))
     levels = np.tile(np.array([[0.0, 0.02, 1.0]]) * unit, (batch, 1))
     return Case(
         name,

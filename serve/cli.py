@@ -417,6 +417,23 @@ def benchmark_speed(
         typer.echo(line)
 
 
+@benchmark.command("int8")
+def benchmark_int8(
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Simulated frames.")] = 300,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the simulated frames.")] = 65_001,
+    model: Annotated[Path | None, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False)] = None,
+) -> None:
+    """Compare the model with itself in whole numbers of 8 bits: what each finds, what it takes, how large it is."""
+    from detector.session import RELEASED
+    from serve.show import Bar
+
+    quantise = _room("training.quantise")
+    with Bar(_stderr(), "comparing") as bar:
+        comparison = quantise.compare(model or RELEASED, count, seed, bar.at)
+    for line in comparison.lines():
+        typer.echo(line)
+
+
 @benchmark.command("measure")
 def benchmark_measure(
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each kind.")] = 500,

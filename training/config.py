@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,15 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class FurtherFrames(_Settings):
+    """More simulated frames for training, drawn otherwise than the rest: ``count`` from ``seed``."""
+
+    seed: int
+    count: int
+    recipe: Recipe = Recipe()
+    sides_px: tuple[int, int] = (192, 448)
+
+
 class DataConfig(_Settings):
     """Simulated frames: ``count`` for training from ``seed``, ``validation_count`` from ``validation_seed``.
 
@@ -28,6 +37,7 @@ class DataConfig(_Settings):
     ``negative_share`` of the training samples are cut from them, ``negatives_each`` strips and crops of every frame.
     ``labels`` are datasets of labelled frames, real ones or with eruptions put into them: ``label_share`` of the
     training samples are cut from those in their split ``train``, ``labels_each`` strips and crops of every frame.
+    ``further`` are more simulated frames for training, for example with faint eruptions only.
     """
 
     seed: int = 1
@@ -39,6 +49,7 @@ class DataConfig(_Settings):
     cache: Path = Path("cache")
     recipe: Recipe = Recipe()
     augment: Strength = Strength()
+    further: tuple[FurtherFrames, ...] = ()
     disk_crop_px: int = 256
     strips_per_frame: int = 2
     crops_per_frame: int = 2
@@ -68,7 +79,11 @@ class CircleConfig(_Settings):
 
 
 class OptimiserConfig(_Settings):
-    """AdamW with a one-cycle schedule, and an exponential moving average of the weights for evaluation and export."""
+    """AdamW with a one-cycle schedule, and an exponential moving average of the weights for evaluation and export.
+
+    A batch of 0 leaves that branch as it is. ``keep`` says which weights are exported: the ``best`` by the validation's
+    IoU at one fixed threshold, or the ``last``, of which the schedule makes the most.
+    """
 
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
@@ -79,10 +94,14 @@ class OptimiserConfig(_Settings):
     ema_decay: float = 0.998
     gradient_clip: float = 1.0
     patience: int = 8
+    keep: Literal["best", "last"] = "best"
 
 
 class TrainConfig(_Settings):
-    """Everything that ``io-detector train`` needs."""
+    """Everything that ``io-detector train`` needs.
+
+    ``start`` is a released model file whose weights are the first ones, instead of random ones.
+    """
 
     name: str = "io-detector"
     version: str = "0.4.0"
@@ -91,6 +110,7 @@ class TrainConfig(_Settings):
     devices: int | str = "auto"
     precision: str = "32-true"
     threads: int = 2
+    start: Path | None = None
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     circles: CircleConfig = CircleConfig()

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.network import Unwrap
 from training.augment import Augmenter
-from training.config import TrainConfig
+from training.config import FurtherFrames, TrainConfig
 from training.items import Item, Picture, crop_fields, crop_tensors, items_of, strip_fields, strip_tensors
 from training.labelled import LabelledItems
 from training.negatives import negatives
@@ -35,6 +35,10 @@ BLOCK = 100
 """Frames a block; a block is written whole or not at all. The last one may have fewer."""
 KINDS = ("limb", "disk")
 OPEN_BLOCKS = 512
+VALIDATED_TOGETHER = 8
+"""Items of a branch that is not trained."""
+START_BATCHES = 4
+"""Batches that the first statistics of a network with given weights rest on."""
 
 
 class ItemCache:
@@ -160,7 +164,7 @@ class Items(Dataset[dict[str, Tensor]]):
 
     def __init__(
         self,
-        cache: ItemCache,
+        caches: Sequence[ItemCache],
         kind: str,
         length: int,
         training: bool,
@@ -168,13 +172,14 @@ class Items(Dataset[dict[str, Tensor]]):
         negatives: Sequence[Item] = (),
         labelled: LabelledItems | None = None,
     ) -> None:
-        self.cache, self.kind, self.length, self.training, self.epoch = cache, kind, length, training, epoch
+        self.caches, self.kind, self.length, self.training, self.epoch = caches, kind, length, training, epoch
+        self.config = caches[0].config
         self.negatives = negatives
         self.labelled = labelled if labelled is not None and len(labelled.holding[kind]) else None
-        holds = cache.holding[kind]
-        self.count = len(holds)
-        self.per_block = len(cache.items(kind, 0))
-        self.holding = np.flatnonzero(holds)
+        holds = [cache.holding[kind] for cache in caches]
+        self.ends = np.cumsum([len(some) for some in holds])
+        self.count = int(self.ends[-1])
+        self.holding = np.flatnonzero(np.concatenate(holds))
         self.tensors = strip_tensors if kind == "limb" else crop_tensors
 
     def __len__(self) -> int:
@@ -184,12 +189,12 @@ class Items(Dataset[dict[str, Tensor]]):
         if not self.training:
             return self.tensors(self.item(position % self.count), None)
         turn = self.epoch * self.length + position
-        rng = np.random.default_rng([self.cache.config.seed, KINDS.index(self.kind), turn])
+        rng = np.random.default_rng([self.config.seed, KINDS.index(self.kind), turn])
         return self.tensors(self.choose(rng), rng)
 
     def choose(self, rng: np.random.Generator) -> Item:
         """An item to train on: simulated, of a frame without eruptions, or of a labelled frame."""
-        data = self.cache.config.data
+        data = self.config.data
         place = rng.random() if self.negatives or self.labelled is not None else 0.5
         if self.negatives and place < data.negative_share:
             return self.negatives[int(rng.integers(len(self.negatives)))]
@@ -199,13 +204,15 @@ class Items(Dataset[dict[str, Tensor]]):
 
     def item(self, index: int) -> Item:
         """One item as it was stored."""
-        block, row = divmod(index, self.per_block)
-        record: Item = self.cache.items(self.kind, block)[row]
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        cache = self.caches[number]
+        block, row = divmod(index - (int(self.ends[number - 1]) if number else 0), len(cache.items(self.kind, 0)))
+        record: Item = cache.items(self.kind, block)[row]
         return record
 
     def draw(self, rng: np.random.Generator) -> int:
         """Which simulated item to train on."""
-        if len(self.holding) and rng.random() < self.cache.config.data.with_object:
+        if len(self.holding) and rng.random() < self.config.data.with_object:
             return int(rng.choice(self.holding))
         return int(rng.integers(self.count))
 
@@ -218,11 +225,12 @@ class IoData(lightning.LightningDataModule):
         self.config = config
         data = config.data
         self.frames = ItemCache(config, data.seed, data.count, augmented=True)
+        self.further = [ItemCache(_instead(config, some), some.seed, some.count, True) for some in data.further]
         self.validation = ItemCache(config, data.validation_seed, data.validation_count, augmented=False)
 
     def prepare_data(self) -> None:
         """Make the items that are missing."""
-        for cache in (self.frames, self.validation):
+        for cache in (self.frames, *self.further, self.validation):
             cache.build(os.cpu_count() or 1)
         if self.labelled is not None:
             self.labelled.build()
@@ -243,18 +251,28 @@ class IoData(lightning.LightningDataModule):
         o = self.config.optimiser
         epoch = self.trainer.current_epoch if self.trainer else 0
         sizes = dict(zip(KINDS, (o.limb_batch, o.disk_batch), strict=True))
+        frames = [self.frames, *self.further]
         items = {
-            kind: Items(self.frames, kind, o.steps_per_epoch * batch, True, epoch, self.negatives[kind], self.labelled)
+            kind: Items(frames, kind, o.steps_per_epoch * batch, True, epoch, self.negatives[kind], self.labelled)
             for kind, batch in sizes.items()
+            if batch
         }
-        loaders = {kind: self._loader(items[kind], batch) for kind, batch in sizes.items()}
+        loaders = {kind: self._loader(items[kind], sizes[kind]) for kind in items}
         return CombinedLoader(loaders, "min_size")
+
+    def some_items(self) -> dict[str, dict[str, Tensor]]:
+        """Four batches of validation items of each branch, as one."""
+        first = [batch for batch, number, _ in self.val_dataloader() if number < START_BATCHES]
+        return {
+            kind: {name: torch.cat([one[kind][name] for one in first if one[kind] is not None]) for name in first[0][kind]}
+            for kind in KINDS
+        }
 
     def val_dataloader(self) -> CombinedLoader:
         """The same strips and crops every time."""
         o, count = self.config.optimiser, self.config.data.validation_count
         loaders = {
-            kind: self._loader(Items(self.validation, kind, count, False), batch)
+            kind: self._loader(Items([self.validation], kind, count, False), batch or VALIDATED_TOGETHER)
             for kind, batch in zip(KINDS, (o.limb_batch, o.disk_batch), strict=True)
         }
         return CombinedLoader(loaders, "max_size")
@@ -262,6 +280,12 @@ class IoData(lightning.LightningDataModule):
     def _loader(self, dataset: Items, batch: int) -> DataLoader[dict[str, Tensor]]:
         workers = self.config.data.workers
         return DataLoader(dataset, batch, num_workers=workers, persistent_workers=False, worker_init_fn=_one_thread)
+
+
+def _instead(config: TrainConfig, some: FurtherFrames) -> TrainConfig:
+    """The configuration with other frames."""
+    data = config.data.model_copy(update={"recipe": some.recipe, "sides_px": some.sides_px})
+    return config.model_copy(update={"data": data})
 
 
 def _one_thread(worker: int) -> None:

@@ -11,22 +11,28 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from detector.card import Threshold
-from detector.frame import CLASSES
+from detector.frame import CLASSES, Frame
 from detector.judge import FEATURES, Judge, Tree, features_of
 from detector.limb import find_limb
+from detector.readers import read_frames
 from detector.regions import find_regions
 from detector.session import Model
 from training.labels import FAINT_SNR, Truth
 from training.metrics import FALSE_ALARM, half_completeness, match_objects
+from training.simulate.display import WHITE, jpeg
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
@@ -50,6 +56,8 @@ LARGE_CAMERAS = ("ssi", "picture", "junocam", "sru", "picture")
 LARGE_PER_FRAME = 0.1154
 """So many frames of large disks are judged besides, for which limbs are looked at in sectors; thresholds rest on the
 others alone."""
+RETAKES, RETAKEN_PX = 20, (250.0, 1400.0)
+"""How often a real picture without eruptions is shown otherwise, and its longer side then."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +100,33 @@ def every_region() -> dict[str, Threshold]:
 
 
 def judge_and_points(
-    model: Model, seed: int, frames: int, progress: Progress = lambda done, total: None
+    model: Path,
+    seed: int,
+    frames: int,
+    progress: Progress = lambda done, total: None,
+    quiet: Sequence[Path] = (),
+    workers: int = 1,
 ) -> Judgement:
-    """Fit the judge and choose the scores that keep false alarms under ``FALSE_ALARMS``, limb finding included."""
+    """Fit the judge and choose the scores that keep false alarms under ``FALSE_ALARMS``, limb finding included.
+
+    Args:
+        model: the exported file.
+        seed, frames: of the simulated frames, see ``judging_draws``.
+        progress: is told frames done and all.
+        quiet: files of real frames on which nothing erupts: all that is found there is false.
+        workers: processes.
+
+    """
     candidates: list[Candidate] = []
     objects: dict[str, list[float]] = {kind: [] for kind in CLASSES}
-    total = frames + int(frames * LARGE_PER_FRAME)
-    for done, sample in enumerate(judging_samples(seed, frames), start=1):
-        candidates += candidates_of(model, sample, done)
-        for thing in sample.objects if done <= frames else ():
-            objects[thing.kind].append(thing.snr_mf)
-        progress(done, total)
+    draws = judging_draws(seed, frames)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _open, (model,)) as pool:
+        for done, (found, things) in enumerate(pool.map(_looked_at, draws, chunksize=8), start=1):
+            candidates += found
+            for kind, snr_mf in things if done <= frames else ():
+                objects[kind].append(snr_mf)
+            progress(done, len(draws))
+    candidates += quiet_candidates(Model.open(model, device="cpu"), quiet, seed, len(draws))
     judge, all_scores = fit_judge(candidates)
     usual = [n for n, candidate in enumerate(candidates) if candidate.frame <= frames]
     candidates, scores = [candidates[n] for n in usual], all_scores[usual]
@@ -203,7 +227,24 @@ def _counts(
 # -- validation frames ----------------------------------------------------------------------------------------------
 
 
-def judging_samples(seed: int, count: int) -> Iterator[Sample]:
+@dataclass(frozen=True)
+class Draw:
+    """One frame of one simulated product: ``number`` counts from 1."""
+
+    number: int
+    camera: str
+    recipe: Recipe
+    seed: int
+    index: int
+    turn: int
+
+    def sample(self) -> Sample:
+        """Draw it."""
+        samples = expose(self.camera, self.recipe, self.seed, self.index).samples
+        return samples[self.turn % len(samples)]
+
+
+def judging_draws(seed: int, count: int) -> list[Draw]:
     """One frame each of products of all instruments in turn, drawn apart from those of the training's own validation.
 
     Whole products, as they come from an archive: scores are calibrated on what they will be asked about. ``count``
@@ -213,10 +254,61 @@ def judging_samples(seed: int, count: int) -> Iterator[Sample]:
         (INSTRUMENTS, Recipe(), seed + JUDGING_SEED_OFFSET, count),
         (LARGE_CAMERAS, LARGE, seed + 2 * JUDGING_SEED_OFFSET, int(count * LARGE_PER_FRAME)),
     )
+    draws: list[Draw] = []
     for cameras, recipe, own_seed, number in plans:
         for index in range(number):
-            samples = expose(cameras[index % len(cameras)], recipe, own_seed, index).samples
-            yield samples[index // len(cameras) % len(samples)]
+            camera, turn = cameras[index % len(cameras)], index // len(cameras)
+            draws.append(Draw(len(draws) + 1, camera, recipe, own_seed, index, turn))
+    return draws
+
+
+_model: list[Model] = []
+"""The model of a worker process."""
+
+
+def _open(file: Path) -> None:
+    cv2.setNumThreads(1)
+    _model[:] = [Model.open(file, device="cpu", threads=1)]
+
+
+def _looked_at(draw: Draw) -> tuple[list[Candidate], list[tuple[str, float]]]:
+    """The candidates of a frame, and class and signal-to-noise of the objects on it."""
+    sample = draw.sample()
+    return candidates_of(_model[0], sample, draw.number), [(thing.kind, thing.snr_mf) for thing in sample.objects]
+
+
+def quiet_candidates(model: Model, files: Sequence[Path], seed: int, frames: int) -> list[Candidate]:
+    """What is found on real frames without eruptions, all of it false; numbers go on from ``frames``.
+
+    Pictures are also shown in ``RETAKES`` other sizes, tones and compressions: what is left of a plume-free limb by
+    those is what false alarms on published pictures are made of.
+    """
+    found: list[Candidate] = []
+    for file in files:
+        rng = np.random.default_rng([seed, len(found)])
+        for plane in read_frames(file):
+            retakes = RETAKES if plane.instrument == "unknown" else 0
+            for frame in (plane, *(retaken(plane, rng) for _ in range(retakes))):
+                frames += 1
+                limb = find_limb(frame)
+                scores = model.scores(frame, limb)
+                regions = find_regions(scores, every_region(), limb)
+                rows = features_of(frame, limb, scores, regions)
+                found += [Candidate(frames, r.kind, r.score, row) for r, row in zip(regions, rows, strict=True)]
+    return found
+
+
+def retaken(frame: Frame, rng: np.random.Generator) -> Frame:
+    """A published picture as somebody else would publish it: another size, tone and compression, 8 bits."""
+    longest = math.exp(rng.uniform(*np.log(RETAKEN_PX)))
+    factor = min(longest / max(frame.shape), 1.0)
+    image = cv2.resize(frame.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    low, high = float(image.min()), float(np.percentile(image, 99.9))
+    toned = np.clip((image - low) / max(high - low, 1e-6), 0, 1) ** rng.uniform(0.5, 1.5)
+    noisy = WHITE * toned * rng.uniform(0.8, 1.3) + rng.normal(0, rng.uniform(0, 2), toned.shape)
+    grey = np.clip(np.rint(noisy), 0, WHITE).astype(np.uint8)
+    seen = jpeg(grey, int(rng.integers(50, 96)) if rng.random() < 0.7 else 0)
+    return replace(frame, image=seen, valid=np.ones(seen.shape, np.bool_))
 
 
 def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:

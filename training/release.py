@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 from detector.card import ModelCard
 from detector.errors import InputError
 from detector.judge import Judge
-from detector.session import Model
 from models.export import export as export_network
 from models.export import render_card
 from models.network import IoNetwork
@@ -30,6 +29,8 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 PIXELS_PER_BATCH = 4000
+PARITY_ROUNDS = 20
+"""Of ten frames each."""
 SIMULATED_ONLY = "Trained on simulated frames and a few real ones without eruptions; no real eruption was labelled."
 LIMITS = (
     "Plumes are reported only at a limb; one wholly inside the disk's outline is not: lit mountain tops look like it.",
@@ -71,22 +72,25 @@ def export(run: Path, out: Path, progress: Progress = lambda done, total: None) 
     )
 
     def judged(trial: Path) -> tuple[ModelCard, Judge]:
-        model, data = Model.open(trial, device="cpu"), config.data
-        made = judge_and_points(model, data.validation_seed, data.judging_frames, progress)
+        data, workers = config.data, os.cpu_count() or 1
+        made = judge_and_points(
+            trial, data.validation_seed, data.judging_frames, progress, data.negatives, workers
+        )
         decided = {"operating_points": made.points, "scores": {"validation": made.measured}}
         return card.model_copy(update=decided), made.judge
 
-    card = export_network(network, card, out, judged)
+    card = export_network(network, card, out, judged, PARITY_ROUNDS)
     out.with_suffix(".md").write_text(render_card(card))
     return card
 
 
 def load_run(run: Path) -> tuple[TrainConfig, IoNetwork]:
-    """Configuration and averaged weights of a run's best checkpoint."""
-    checkpoint = run / (BEST if (run / BEST).is_file() else LAST)
-    if not checkpoint.is_file():
+    """Configuration and averaged weights of a run's best checkpoint, or of its last one if it is to be kept."""
+    if not any((run / name).is_file() for name in (BEST, LAST)):
         raise InputError(run, f"holds neither {BEST} nor {LAST}", "name the folder that `io-detector train` wrote")
     config = load_config(run / "config.yaml")
+    wanted, other = (BEST, LAST) if config.optimiser.keep == "best" else (LAST, BEST)
+    checkpoint = run / (wanted if (run / wanted).is_file() else other)
     held = torch.load(checkpoint, map_location="cpu", weights_only=False)
     task = IoTask(config)
     task.load_state_dict(held["state_dict"])

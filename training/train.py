@@ -21,6 +21,7 @@ from training.config import TrainConfig, load_config
 from training.data import IoData
 from training.labels.splits import SEEN_DIGITS
 from training.simulate.source import source_digests
+from training.start import start_from
 from training.task import IoTask, moving_average
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,11 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
         log_every_n_steps=20,
         enable_model_summary=False,
     )
-    trainer.fit(IoTask(settings), data, ckpt_path=out / LAST if (out / LAST).is_file() else None)
+    task, goes_on = IoTask(settings), (out / LAST).is_file()
+    if settings.start is not None and not goes_on:
+        data.prepare_data()
+        start_from(task, settings.start, data.some_items())
+    trainer.fit(task, data, ckpt_path=out / LAST if goes_on else None)
     return out / BEST
 
 
@@ -84,7 +89,8 @@ def provenance(settings: TrainConfig, data: IoData) -> dict[str, Any]:
         "device": torch.cuda.get_device_name()
         if torch.cuda.is_available()
         else platform.processor() or platform.machine(),
-        "frames": {"training": data.frames.digest, "validation": data.validation.digest, **source_digests()},
+        "frames": {"training": [one.digest for one in (data.frames, *data.further)], "validation": data.validation.digest, **source_digests()},
+        "start": None if settings.start is None else sha256_of(settings.start),
         "labels": {} if data.labelled is None else data.labelled.facts(),
         "seen_files": seen_files(data),
         "seeds": {

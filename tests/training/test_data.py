@@ -83,7 +83,7 @@ def test_the_folder_says_what_is_in_it(cache: ItemCache) -> None:
 
 def test_items_that_hold_something_are_drawn_more_often(cache: ItemCache) -> None:
     write_array(cache.path("limb-holds", 0), np.arange(8) == 5)
-    items = Items(cache, "limb", length=2000, training=True)
+    items = Items([cache], "limb", length=2000, training=True)
     rng = np.random.default_rng(0)
     drawn = np.bincount([items.draw(rng) for _ in range(4000)], minlength=8) / 4000
     assert drawn[5] == pytest.approx(0.5 + 0.5 / 8, abs=0.03)
@@ -91,7 +91,7 @@ def test_items_that_hold_something_are_drawn_more_often(cache: ItemCache) -> Non
 
 
 def test_validation_shows_the_same_items_in_order(cache: ItemCache) -> None:
-    items = Items(cache, "disk", length=10, training=False)
+    items = Items([cache], "disk", length=10, training=False)
     stored = [np.array(cache.items("disk", 0)[i]["frame"]) for i in range(8)]
     for position in (0, 7, 9):
         assert np.array_equal(items[position]["frame"][0].numpy(), stored[position % 8])
@@ -99,7 +99,19 @@ def test_validation_shows_the_same_items_in_order(cache: ItemCache) -> None:
 
 def test_every_epoch_draws_anew_and_repeatably(cache: ItemCache) -> None:
     def first(epoch: int) -> Item:
-        return Items(cache, "limb", length=4, training=True, epoch=epoch)[1]
+        return Items([cache], "limb", length=4, training=True, epoch=epoch)[1]
 
     assert torch.equal(first(0)["strip"], first(0)["strip"])
     assert not torch.equal(first(0)["strip"], first(1)["strip"])
+
+
+def test_further_frames_follow_the_first_ones(cache: ItemCache, tmp_path: Path) -> None:
+    more = ItemCache(cache.config, seed=12, frames=3, augmented=True)
+    more.make(0)
+    items = Items([cache, more], "disk", length=14, training=False)
+    stored = [np.array(one["frame"]) for some in (cache, more) for one in some.items("disk", 0)]
+    assert items.count == len(stored) == 8 + 6
+    for position in (0, 7, 8, 13):
+        assert np.array_equal(items[position]["frame"][0].numpy(), stored[position])
+    first, second = (some.holding["disk"] for some in (cache, more))
+    assert items.holding.tolist() == np.flatnonzero(np.concatenate([first, second])).tolist()

@@ -204,7 +204,7 @@ def test_their_share_of_what_is_drawn_is_the_one_asked_for(tmp_path):
     data.prepare_data()
     assert data.labelled is not None
     real = {tuple(data.labelled.draw("limb", np.random.default_rng(n), 0.0)["levels"].tolist()) for n in range(80)}
-    drawn = Items(data.frames, "limb", 500, True, 0, (), data.labelled)
+    drawn = Items([data.frames], "limb", 500, True, 0, (), data.labelled)
     share = np.mean([tuple(drawn[k]["levels"].tolist()) in real for k in range(500)])
     assert share == pytest.approx(0.4, abs=0.08)
     batches = next(iter(data.train_dataloader()))[0]
@@ -218,8 +218,8 @@ def test_a_branch_that_gets_nothing_of_them_goes_on_without(tmp_path):
     data.frames.make(0)
     assert data.labelled is not None
     data.labelled.build()
-    assert Items(data.frames, "disk", 4, True, 0, (), data.labelled)[0]["frame"].shape == (1, 64, 64)
-    assert (Items(data.frames, "limb", 40, True, 0, (), data.labelled)[0]["stretch"] > 0).any()
+    assert Items([data.frames], "disk", 4, True, 0, (), data.labelled)[0]["frame"].shape == (1, 64, 64)
+    assert (Items([data.frames], "limb", 40, True, 0, (), data.labelled)[0]["stretch"] > 0).any()
 
 
 def test_a_dataset_without_frames_to_train_on_is_refused(tmp_path):

@@ -46,7 +46,7 @@ def test_their_share_of_what_is_drawn_is_the_one_asked_for(tmp_path: Path) -> No
     data.prepare_data()
     quiet = data.negatives["limb"]
     levels = {tuple(item["levels"].tolist()) for item in quiet}
-    drawn = Items(data.frames, "limb", 400, True, 0, quiet)
+    drawn = Items([data.frames], "limb", 400, True, 0, quiet)
     share = np.mean([tuple(drawn[k]["levels"].tolist()) in levels for k in range(400)])
     assert 0.2 < share < 0.4
     assert data.negatives["limb"] is quiet

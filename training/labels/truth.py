@@ -36,7 +36,7 @@ class Truth:
         x_px, y_px: where the object is: by default the centroid of its pixels.
         lat_deg, lon_e_deg: planetocentric, east-positive in [-180, 180).
         height_km, width_km, optical_depth, peak_i_over_f: of a plume.
-        temperature_k, area_km2, power_gw_um: of a hot spot; the power is spectral, at the frame's wavelength.
+        temperature_k, area_km2, power_gw_um: of a hot spot; the power is spectral, the mean across the frame's band.
         snr_mf: sqrt(sum s²/σ²) of the object's own noise-free signal: the signal-to-noise of a perfect matched filter.
         name, family: the volcano; the simulator's family of shapes, or where a real label came from.
 

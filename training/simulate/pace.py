@@ -111,7 +111,7 @@ def _pictures(seed: int) -> Iterator[Picture]:
 
 def cached(cache: ItemCache, kind: str, seed: int) -> Iterator[object]:
     """Draw from the cache as training does."""
-    items = Items(cache, kind, length=10**9, training=True, epoch=0)
+    items = Items([cache], kind, length=10**9, training=True, epoch=0)
     position = seed * 10**6
     while True:
         yield items[position]

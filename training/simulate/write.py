@@ -16,6 +16,8 @@ from detector.products import find_products
 from detector.readers import read_frames
 from training.labels import DatasetWriter, LabelledFrame, Truth
 from training.simulate import archive
+from training.simulate.bands import bandpass
+from training.simulate.light import Bandpass
 from training.simulate.plumes import Plume, plume_width_km
 from training.simulate.product import JUNOCAM_COLOURS, Product, expose
 from training.simulate.recipe import INSTRUMENTS, Recipe, read_recipe
@@ -85,21 +87,31 @@ def label(sample: Sample, frame: Frame) -> LabelledFrame:
     """The truth about a frame as reading gives it: a pixel that the reader does not know is not known."""
     known = frame.valid & sample.frame.valid
     seen = replace(sample, objects=visible(thing.where(known) for thing in sample.objects))
-    wavelength_um = sample.frame.wavelength_um
+    wavelength_um, band = sample.frame.wavelength_um, _band_of(frame)
     return LabelledFrame(
         frame.id,
         "",
         Mask(seen.mask().planes, known),
         seen.limb,
-        tuple(truth_of(str(n), thing, frame.shape, wavelength_um) for n, thing in enumerate(seen.objects)),
+        tuple(truth_of(str(n), thing, frame.shape, wavelength_um, band) for n, thing in enumerate(seen.objects)),
         observation=frame.observation,
         instrument=frame.instrument,
         filter=frame.filter,
     )
 
 
-def truth_of(object_id: str, thing: TrueObject, shape: tuple[int, int], wavelength_um: float) -> Truth:
-    """A simulated object in the form of a label; the power is that at the frame's wavelength."""
+def _band_of(frame: Frame) -> Bandpass | None:
+    """The band of a frame, where it is known."""
+    try:
+        return bandpass(frame.instrument, frame.filter)
+    except ValueError:
+        return None
+
+
+def truth_of(
+    object_id: str, thing: TrueObject, shape: tuple[int, int], wavelength_um: float, band: Bandpass | None = None
+) -> Truth:
+    """A simulated object in the form of a label; the power is the mean across the band, else that at the wavelength."""
     cause = thing.cause
     facts: dict[str, object] = {
         "name": cause.name,
@@ -119,7 +131,7 @@ def truth_of(object_id: str, thing: TrueObject, shape: tuple[int, int], waveleng
         facts |= {
             "temperature_k": cause.temperature_k,
             "area_km2": cause.area_km2,
-            "power_gw_um": cause.power_gw_um(wavelength_um),
+            "power_gw_um": cause.band_power_gw_um(band) if band else cause.power_gw_um(wavelength_um),
             "family": cause.shape,
         }
     return Truth.cut(object_id, thing.kind, thing.on(shape), **facts)
