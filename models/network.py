@@ -247,7 +247,7 @@ class LimbBranch(nn.Module):
         )
 
     def smoothed(self, strip: Tensor, seen: Tensor, number: int) -> Tensor:
-        """Mean over ``SMOOTHED[number]`` of what was seen around each cell (B, 1, A, T); 0 where it was not seen itself."""
+        """Mean over ``SMOOTHED[number]`` of what was seen around each cell (B, 1, A, T); 0 where it itself was not."""
         rows, columns = self.get_buffer(f"rows_{number}"), self.get_buffer(f"columns_{number}")
         total, weight = (rows @ (torch.cat([strip * seen, seen], dim=1) @ columns)).split(1, dim=1)
         return total / weight.clamp(min=1) * seen

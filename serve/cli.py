@@ -434,6 +434,30 @@ def benchmark_int8(
         typer.echo(line)
 
 
+@benchmark.command("retakes")
+def benchmark_retakes(
+    pictures: Annotated[
+        list[str], typer.Argument(metavar="PICTURE...", help="Pictures with Io's limb; FILE@X,Y for one plume there.")
+    ],
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Retakes of each.")] = 100,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the retakes.")] = 66_001,
+    model: Annotated[Path | None, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False)] = None,
+    operating_point: Annotated[str, typer.Option(metavar="NAME")] = "confident",
+) -> None:
+    """Turn, scale, cut, tone and compress real pictures anew, and count limbs, plumes found and false reports."""
+    from detector.detect import Detector
+    from detector.session import Model
+    from serve.show import Bar
+
+    trial = _room("training.retakes")
+    named = [trial.named(picture) for picture in pictures]
+    detector = Detector(Model.open(model, device="cpu"), operating_point)
+    with Bar(_stderr(), "looking") as bar:
+        counts = trial.trial(named, count, seed, detector, bar.at)
+    for one in counts:
+        typer.echo(one.line())
+
+
 @benchmark.command("measure")
 def benchmark_measure(
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each kind.")] = 500,

@@ -263,10 +263,8 @@ class IoData(lightning.LightningDataModule):
     def some_items(self) -> dict[str, dict[str, Tensor]]:
         """Four batches of validation items of each branch, as one."""
         first = [batch for batch, number, _ in self.val_dataloader() if number < START_BATCHES]
-        return {
-            kind: {name: torch.cat([one[kind][name] for one in first if one[kind] is not None]) for name in first[0][kind]}
-            for kind in KINDS
-        }
+        of = {kind: [batch[kind] for batch in first if batch[kind] is not None] for kind in KINDS}
+        return {kind: {name: torch.cat([one[name] for one in some]) for name in some[0]} for kind, some in of.items()}
 
     def val_dataloader(self) -> CombinedLoader:
         """The same strips and crops every time."""

@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from detector.card import Threshold
-from detector.frame import CLASSES, Frame
+from detector.frame import CLASSES
 from detector.judge import FEATURES, Judge, Tree, features_of
 from detector.limb import find_limb
 from detector.readers import read_frames
@@ -32,7 +32,7 @@ from detector.regions import find_regions
 from detector.session import Model
 from training.labels import FAINT_SNR, Truth
 from training.metrics import FALSE_ALARM, half_completeness, match_objects
-from training.simulate.display import WHITE, jpeg
+from training.retakes import retaken
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
@@ -56,8 +56,8 @@ LARGE_CAMERAS = ("ssi", "picture", "junocam", "sru", "picture")
 LARGE_PER_FRAME = 0.1154
 """So many frames of large disks are judged besides, for which limbs are looked at in sectors; thresholds rest on the
 others alone."""
-RETAKES, RETAKEN_PX = 20, (250.0, 1400.0)
-"""How often a real picture without eruptions is shown otherwise, and its longer side then."""
+RETAKES = 20
+"""How often a real picture without eruptions is shown otherwise."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def judge_and_points(
     objects: dict[str, list[float]] = {kind: [] for kind in CLASSES}
     draws = judging_draws(seed, frames)
     with ProcessPoolExecutor(workers, get_context("spawn"), _open, (model,)) as pool:
-        for done, (found, things) in enumerate(pool.map(_looked_at, draws, chunksize=8), start=1):
-            candidates += found
+        for done, (seen, things) in enumerate(pool.map(_looked_at, draws, chunksize=8), start=1):
+            candidates += seen
             for kind, snr_mf in things if done <= frames else ():
                 objects[kind].append(snr_mf)
             progress(done, len(draws))
@@ -296,19 +296,6 @@ def quiet_candidates(model: Model, files: Sequence[Path], seed: int, frames: int
                 rows = features_of(frame, limb, scores, regions)
                 found += [Candidate(frames, r.kind, r.score, row) for r, row in zip(regions, rows, strict=True)]
     return found
-
-
-def retaken(frame: Frame, rng: np.random.Generator) -> Frame:
-    """A published picture as somebody else would publish it: another size, tone and compression, 8 bits."""
-    longest = math.exp(rng.uniform(*np.log(RETAKEN_PX)))
-    factor = min(longest / max(frame.shape), 1.0)
-    image = cv2.resize(frame.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    low, high = float(image.min()), float(np.percentile(image, 99.9))
-    toned = np.clip((image - low) / max(high - low, 1e-6), 0, 1) ** rng.uniform(0.5, 1.5)
-    noisy = WHITE * toned * rng.uniform(0.8, 1.3) + rng.normal(0, rng.uniform(0, 2), toned.shape)
-    grey = np.clip(np.rint(noisy), 0, WHITE).astype(np.uint8)
-    seen = jpeg(grey, int(rng.integers(50, 96)) if rng.random() < 0.7 else 0)
-    return replace(frame, image=seen, valid=np.ones(seen.shape, np.bool_))
 
 
 def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:

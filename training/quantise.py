@@ -1,7 +1,7 @@
 """The model in whole numbers of 8 bits, and whether it decides as the released one does.
 
-Convolutions compute in int8, with scales measured on simulated frames (static quantisation, onnxruntime); the rest stays
-float32. Such a file would be shipped if it lost nothing that matters and were faster.
+Convolutions compute in int8, with scales measured on simulated frames (static quantisation, onnxruntime); the rest
+stays float32. Such a file would be shipped if it lost nothing that matters and were faster.
 """
 
 from __future__ import annotations
@@ -139,10 +139,14 @@ def compare(file: Path, count: int, seed: int, progress: Progress = lambda done,
         unmatched += count_unmatched(said[0], said[1], frame.shape)
         progress(done, count)
     tallies = [
-        Tally(name, {k: n[0] for k, n in tally.items()}, {k: n[1] for k, n in tally.items()}, float(np.median(spent)), size)
+        Tally(name, _part(tally, 0), _part(tally, 1), float(np.median(spent)), size)
         for name, tally, spent, size in zip(("float32", "int8"), counts, times, sizes, strict=True)
     ]  # fmt: skip
     return Comparison(count, tallies[0], tallies[1], regions, unmatched)
+
+
+def _part(tally: dict[str, list[int]], which: int) -> dict[str, int]:
+    return {kind: counts[which] for kind, counts in tally.items()}
 
 
 def _samples(count: int, seed: int) -> Iterator[tuple[Sample, Frame]]:

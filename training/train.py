@@ -89,7 +89,11 @@ def provenance(settings: TrainConfig, data: IoData) -> dict[str, Any]:
         "device": torch.cuda.get_device_name()
         if torch.cuda.is_available()
         else platform.processor() or platform.machine(),
-        "frames": {"training": [one.digest for one in (data.frames, *data.further)], "validation": data.validation.digest, **source_digests()},
+        "frames": {
+            "training": [one.digest for one in (data.frames, *data.further)],
+            "validation": data.validation.digest,
+            **source_digests(),
+        },
         "start": None if settings.start is None else sha256_of(settings.start),
         "labels": {} if data.labelled is None else data.labelled.facts(),
         "seen_files": seen_files(data),

@@ -26,8 +26,9 @@ def lively(network: IoNetwork) -> IoNetwork:
     """With statistics and scales that differ from layer to layer."""
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            for held, low, high in ((module.running_mean, -1, 1), (module.running_var, 0.5, 2), (module.weight, 0.5, 2)):
-                held.data.uniform_(low, high)  # type: ignore[union-attr]
+            module.running_mean.data.uniform_(-1, 1)  # type: ignore[union-attr]
+            for held in (module.running_var, module.weight):
+                held.data.uniform_(0.5, 2)  # type: ignore[union-attr]
             module.bias.data.uniform_(-0.5, 0.5)
     return network.eval()
 
@@ -69,7 +70,9 @@ def test_it_goes_on_from_there_when_it_is_trained(released: tuple[IoNetwork, Pat
     task = IoTask(TrainConfig(network=SMALL))
     start_from(task, released[1], batches())
     with torch.no_grad():
-        trained, fixed = task.limb_logits(batches()["limb"]), task.network.eval() and task.limb_logits(batches()["limb"])
+        trained = task.limb_logits(batches()["limb"])
+        task.network.eval()
+        fixed = task.limb_logits(batches()["limb"])
     np.testing.assert_allclose(trained.numpy(), fixed.numpy(), atol=0.02)  # the batch's own statistics are those
 
 

@@ -118,7 +118,7 @@ class HotSpot:
         return math.pi * total * 1e-3
 
     def band_power_gw_um(self, band: Bandpass) -> float:
-        """Mean of ``power_gw_um`` across a band: all that a camera can tell, and in a wide band far from its middle's."""
+        """Mean of ``power_gw_um`` across a band: what a camera tells; in a wide band it is far from its middle's."""
         total = sum(band_mean_radiance(band, part.temperature_k) * part.area_km2 for part in self.components)
         return math.pi * total * 1e-3
 
