@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from detector.errors import ModelError
 from models.network import IoNetwork
@@ -39,6 +40,7 @@ def start_from(task: IoTask, file: Path, batches: dict[str, dict[str, Tensor]]) 
 
     """
     weights, network = _weights_of(file), task.network
+    unfolding: list[RemovableHandle] = []
     for name, convolution, norm in _layers(network):
         with torch.no_grad():
             _put(convolution.weight, weights, f"{name}.weight", file)
@@ -48,14 +50,13 @@ def start_from(task: IoTask, file: Path, batches: dict[str, dict[str, Tensor]]) 
             offset = weights.get(f"{name}.weight_bias")
             if offset is None or offset.shape != (norm.num_features,):
                 raise ModelError(file, f"has no offsets of layer {name}", "name a file written by `io-detector export`")
-            norm.register_forward_pre_hook(_Unfold(torch.from_numpy(offset.copy())))
+            unfolding.append(norm.register_forward_pre_hook(_Unfold(torch.from_numpy(offset.copy()))))
     network.eval()
     with torch.no_grad():
         task.limb_logits(batches["limb"])
         task.disk_logits(batches["disk"])
-    for _, _, norm in _layers(network):
-        if norm is not None:
-            norm._forward_pre_hooks.clear()
+    for handle in unfolding:
+        handle.remove()
     network.train()
 
 
@@ -65,8 +66,7 @@ class _Unfold:
     def __init__(self, offset: Tensor) -> None:
         self.offset = offset
 
-    def __call__(self, norm: nn.Module, inputs: tuple[Tensor]) -> None:
-        assert isinstance(norm, nn.BatchNorm2d)
+    def __call__(self, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
         mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
         norm.running_mean.copy_(mean)  # type: ignore[union-attr]
         norm.running_var.copy_(variance)  # type: ignore[union-attr]
