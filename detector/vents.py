@@ -8,7 +8,9 @@ there, towards the camera and away from it. For a vent b degrees from the limb, 
 and what is lower than R / cos b - R is hidden when the vent lies beyond the limb. So the height that is measured is the
 least it can be. How far b may go is bounded by the tallest plume there is, and how likely each b is follows from how
 many plumes of each height there are: with vents anywhere on the sphere, the ring of vents at b from the limb is cos b
-wide and squeezes true heights by 1 / cos b, so b is as likely as the height that it makes.
+wide and squeezes true heights by 1 / cos b, so b is as likely as the height that it makes. And a plume of which the
+limb hides the lower, denser part is seldom found: dust thins out upwards (Strom et al. 1981), so a height counts by the
+square of the share of it that shows.
 """
 
 from __future__ import annotations
@@ -30,6 +32,10 @@ TALLEST_KM = 500.0
 HEIGHT_SHARES = ((0.0, 40.0, 0.25), (40.0, 120.0, 1.0), (120.0, 250.0, 0.176), (250.0, 500.0, 0.046))
 """Plumes per km of height, from .. to, relative: 70 % are 40 to 120 km tall (Prometheus-type), 20 % to 250 km, and 10 %
 to 450 km and more (Pele-type), after the Voyager and Galileo lists; small ones are often missed, hence a quarter."""
+LEAST_KM = 1.0
+SHOWN_POWER = 2.0
+"""Power of the share of a plume's height that shows over the limb, by which it is found. With it the heights of 19
+simulated SSI plumes (seed 81001) are 17 % too large in the median, without it 35 %."""
 STEPS = 2000
 
 
@@ -96,6 +102,7 @@ def unknown_vent(apparent_km: float) -> UnknownVent:
     beta = (np.arange(STEPS) + 0.5) * largest / STEPS
     height = height_over_vent_km(apparent_km, beta)
     weight = np.array(sum(share * ((height >= low) & (height < high)) for low, high, share in HEIGHT_SHARES), float)
+    weight *= (max(apparent_km, LEAST_KM) / np.maximum(height, LEAST_KM)) ** SHOWN_POWER
     if not weight.any():
         return UnknownVent(apparent_km, apparent_km, 0.0, 0.0, largest)
     mean = float(np.average(height, weights=weight))

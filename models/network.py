@@ -44,14 +44,7 @@ class NetworkConfig:
 
 RARE_LOGIT = -4.0
 """Where training starts: objects cover a per cent or two of the pixels."""
-SMOOTHED = ((5, 7), (13, 19))
-"""Altitudes x azimuths over which the limb branch averages, to see what no single cell shows: 30 km x 5 degrees, and
-80 km x 13 degrees."""
-MOST_CONTRAST = (-5.0, 8.0)
-"""What one cell may count for in such an average, in deviations of its altitude."""
-LEAST_SPREAD = 0.05
-"""Deviations of an averaged altitude below this are no noise: sky that was cut off to one value has none."""
-LIMB_CHANNELS = 6 + len(SMOOTHED)
+LIMB_CHANNELS = 6
 DISK_CHANNELS = 6
 STEM_CHANNELS = 8
 
@@ -189,24 +182,9 @@ def _masked_median(values: Tensor, seen: Tensor) -> Tensor:
         lower_half = values.shape[-1] // 2 + 1
         ordered = torch.where(seen > 0, values, torch.full_like(values, far)).topk(lower_half, largest=False).values
         middle = torch.gather(ordered, -1, ((count - 1) / 2).clamp(min=0).to(torch.int64))
-    else:  # three times as fast
+    else:  # twice as fast
         middle = torch.where(seen > 0, values, torch.full_like(values, math.nan)).nanmedian(-1, keepdim=True).values
     return torch.where(count > 0, middle, torch.zeros_like(count))
-
-
-def standing_out(strip: Tensor, seen: Tensor) -> Tensor:
-    """How far each cell of an averaged strip (B, 1, A, T) stands out of its altitude, in its deviations, compressed."""
-    median, spread = row_statistics(strip, seen)
-    return torch.asinh((strip - median) / spread.clamp(min=LEAST_SPREAD)) / 2 * seen
-
-
-def box(count: int, width: int, wrap: bool) -> Tensor:
-    """(count, count) that sums over ``width`` (odd) neighbours, itself in the middle; round the end when ``wrap``."""
-    place = torch.arange(count)
-    apart = (place[:, None] - place).abs()
-    if wrap:
-        apart = torch.minimum(apart, count - apart)
-    return (apart <= width // 2).to(torch.float32)
 
 
 class LimbBranch(nn.Module):
@@ -218,21 +196,13 @@ class LimbBranch(nn.Module):
         super().__init__()
         a = torch.linspace(config.lowest, config.highest, config.altitudes) / config.highest
         self.register_buffer("altitude", a[None, None, :, None], persistent=False)
-        for number, (rows, columns) in enumerate(SMOOTHED):
-            self.register_buffer(f"rows_{number}", box(config.altitudes, rows, wrap=False), persistent=False)
-            self.register_buffer(f"columns_{number}", box(config.azimuths, columns, wrap=True), persistent=False)
         self.net = UNet(LIMB_CHANNELS, config.limb_widths, 1, wrap=True)
 
     def channels(self, strip: Tensor, seen: Tensor, levels: Tensor, radius: Tensor) -> Tensor:
-        """Strip (B, 1, A, T) in the frame's unit -> what the network sees (B, LIMB_CHANNELS, A, T).
-
-        Besides the brightness, by the noise and by the brightest ground: how far each cell stands out of its altitude,
-        alone and averaged over its neighbours: a faint plume is many cells that each stand out by less than the noise.
-        """
+        """Strip (B, 1, A, T) in the frame's unit -> what the network sees (B, 6, A, T)."""
         sky, sigma, bright = (levels[:, i, None, None, None] for i in range(3))
         median, spread = row_statistics(strip, seen)
         contrast = (strip - median) / torch.maximum(spread, 0.3 * sigma)
-        held = contrast.clamp(*MOST_CONTRAST)
         return torch.cat(
             [
                 torch.asinh((strip - sky) / sigma) / 4 * seen,
@@ -241,16 +211,9 @@ class LimbBranch(nn.Module):
                 seen,
                 self.altitude.expand_as(strip),
                 (torch.log2(radius.clamp(min=1))[:, None, None, None] / 4 - 1.5).expand_as(strip),
-                *(standing_out(self.smoothed(held, seen, n), seen) for n in range(len(SMOOTHED))),
             ],
             dim=1,
         )
-
-    def smoothed(self, strip: Tensor, seen: Tensor, number: int) -> Tensor:
-        """Mean over ``SMOOTHED[number]`` of what was seen around each cell (B, 1, A, T); 0 where it itself was not."""
-        rows, columns = self.get_buffer(f"rows_{number}"), self.get_buffer(f"columns_{number}")
-        total, weight = (rows @ (torch.cat([strip * seen, seen], dim=1) @ columns)).split(1, dim=1)
-        return total / weight.clamp(min=1) * seen
 
     def forward(self, strip: Tensor, seen: Tensor, levels: Tensor, radius: Tensor) -> Tensor:
         """Strip, validity (B, 1, A, T), levels (B, 3), limb radius in pixels (B,) -> logits (B, 1, A, T)."""

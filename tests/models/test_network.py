@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.network import SMOOTHED, IoNetwork, NetworkConfig, Unwrap, Wrap, around, box, row_statistics, standing_out
+from models.network import IoNetwork, NetworkConfig, Unwrap, Wrap, around, row_statistics
 
 SMALL = NetworkConfig(altitudes=48, azimuths=128, limb_widths=(4, 6, 8), disk_widths=(4, 6, 8))
 
@@ -143,39 +143,3 @@ def test_any_size_keeps_its_size(network: IoNetwork, size: tuple[int, int]) -> N
 def test_the_mean_of_the_surroundings_is_average_pooling() -> None:
     x = torch.from_numpy(np.random.default_rng(4).normal(0, 100, (2, 1, 33, 41))).float()
     torch.testing.assert_close(around(x), torch.nn.functional.avg_pool2d(x, 9, 1, 4), atol=1e-4, rtol=1e-5)
-
-
-def test_a_box_sums_over_neighbours() -> None:
-    assert box(6, 3, wrap=False).tolist()[0] == [1, 1, 0, 0, 0, 0]
-    assert box(6, 3, wrap=True).tolist()[0] == [1, 1, 0, 0, 0, 1]
-    assert box(9, 5, wrap=True).sum(0).tolist() == [5] * 9
-
-
-def test_a_strip_is_averaged_over_what_was_seen_around_the_ring(network: IoNetwork) -> None:
-    rng = np.random.default_rng(2)
-    strip, seen = rng.normal(0, 1, (48, 128)), rng.random((48, 128)) > 0.3
-    both = [torch.from_numpy(a[None, None].astype(np.float32)) for a in (strip, seen)]
-    for number, (rows, columns) in enumerate(SMOOTHED):
-        averaged = network.limb_branch.smoothed(*both, number)[0, 0].numpy()
-        for row, column in ((0, 0), (20, 127), (47, 64), (30, 3)):
-            near = np.ix_(
-                range(max(row - rows // 2, 0), min(row + rows // 2 + 1, 48)),
-                [(column + step) % 128 for step in range(-(columns // 2), columns // 2 + 1)],
-            )
-            wanted = strip[near][seen[near]].mean() if seen[row, column] else 0.0
-            assert averaged[row, column] == pytest.approx(wanted, abs=1e-5)
-
-
-def test_a_faint_stretch_stands_out_once_it_is_averaged(network: IoNetwork) -> None:
-    """A tenth of the strip's cells each half a deviation up: nothing alone, plain on the average."""
-    rng = np.random.default_rng(3)
-    strip = rng.normal(0, 1, (48, 128)).astype(np.float32)
-    strip[16:32, 40:64] += 0.5
-    cells = torch.from_numpy(strip[None, None])
-    seen = torch.ones_like(cells)
-    alone = standing_out(cells, seen)[0, 0].numpy()
-    averaged = standing_out(network.limb_branch.smoothed(cells, seen, 1), seen)[0, 0].numpy()
-    inside, outside = (slice(22, 26), slice(50, 54)), (slice(22, 26), slice(90, 128))
-    assert alone[inside].mean() - alone[outside].mean() < 0.35
-    assert averaged[inside].mean() - averaged[outside].mean() > 0.6
-    assert not standing_out(torch.full_like(cells, 7.0), seen).any()  # nothing stands out of what is all alike
