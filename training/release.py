@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 PIXELS_PER_BATCH = 4000
+HERE_ONLY = {"cache", "labels", "negatives"}
+"""Settings of the data that are paths on the machine that trained; hashes and names say what they held."""
 PARITY_ROUNDS = 20
 """Of ten frames each."""
 SIMULATED_ONLY = "Trained on simulated frames and a few real ones without eruptions; no real eruption was labelled."
@@ -66,7 +68,8 @@ def export(run: Path, out: Path, progress: Progress = lambda done, total: None) 
         training=made
         | {
             "weights": sum(weight.numel() for weight in network.parameters()),
-            "config": config.model_dump(mode="json", exclude={"data": {"cache", "labels"}}),
+            "real frames without eruption": [path.name for path in config.data.negatives],
+            "config": config.model_dump(mode="json", exclude={"start": True, "data": HERE_ONLY}),
         },
         limits=tuple(limit for limit in LIMITS if limit != SIMULATED_ONLY or not config.data.labels),
     )
