@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -254,12 +254,16 @@ def judging_draws(seed: int, count: int) -> list[Draw]:
         (INSTRUMENTS, Recipe(), seed + JUDGING_SEED_OFFSET, count),
         (LARGE_CAMERAS, LARGE, seed + 2 * JUDGING_SEED_OFFSET, int(count * LARGE_PER_FRAME)),
     )
-    draws: list[Draw] = []
-    for cameras, recipe, own_seed, number in plans:
-        for index in range(number):
-            camera, turn = cameras[index % len(cameras)], index // len(cameras)
-            draws.append(Draw(len(draws) + 1, camera, recipe, own_seed, index, turn))
-    return draws
+    return [
+        replace(draw, number=number)
+        for number, draw in enumerate((draw for plan in plans for draw in draws_of(*plan)), start=1)
+    ]
+
+
+def draws_of(cameras: Sequence[str], recipe: Recipe, seed: int, count: int) -> list[Draw]:
+    """One frame each of ``count`` products of the cameras in turn; of those with several frames, these in turn too."""
+    several = len(cameras)
+    return [Draw(n + 1, cameras[n % several], recipe, seed, n, n // several) for n in range(count)]
 
 
 _model: list[Model] = []

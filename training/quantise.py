@@ -22,9 +22,9 @@ from detector.limb import Limb, find_limb
 from detector.regions import Region
 from detector.session import INPUTS, Model
 from models.export import count_unmatched
+from training.judging import draws_of
 from training.labels import Truth
 from training.metrics import FALSE_ALARM, match_objects
-from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
 from training.simulate.told import as_filed
@@ -151,9 +151,8 @@ def _part(tally: dict[str, list[int]], which: int) -> dict[str, int]:
 
 def _samples(count: int, seed: int) -> Iterator[tuple[Sample, Frame]]:
     """One frame each of products of all instruments in turn, and the frame as its file tells it."""
-    for index in range(count):
-        samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], Recipe(), seed, index).samples
-        sample = samples[index // len(INSTRUMENTS) % len(samples)]
+    for draw in draws_of(INSTRUMENTS, Recipe(), seed, count):
+        sample = draw.sample()
         yield sample, as_filed(sample.frame)
 
 

@@ -16,6 +16,7 @@ import yaml
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from detector.errors import InputError
 from detector.frame import sha256_of
 from training.config import TrainConfig, load_config
 from training.data import IoData
@@ -45,6 +46,8 @@ def train(config: Path, out: Path, overrides: list[str] | None = None) -> Path:
 
     """
     settings = load_config(config, overrides)
+    if settings.start is not None and not settings.start.is_file():
+        raise InputError(settings.start, "no such model file to start from", "name a file of `io-detector export`")
     lightning.seed_everything(settings.seed, workers=True)
     torch.set_num_threads(settings.threads)
     data = IoData(settings)

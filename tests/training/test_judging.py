@@ -19,10 +19,13 @@ from training.judging import (
     Candidate,
     _counts,
     _forest,
+    draws_of,
     every_region,
     fit_judge,
+    judging_draws,
     lowest_score,
 )
+from training.simulate.recipe import Recipe
 
 FALSE = (0.9, 0.8, 0.7, 0.4)
 
@@ -51,6 +54,19 @@ def test_no_more_false_alarms_than_allowed(false: list[float], allowed: float) -
     score = lowest_score(false, allowed)
     assert LEAST_SCORE <= score <= 1
     assert sum(one >= score for one in false) <= allowed
+
+
+def test_usual_frames_come_first_and_every_camera_in_its_turn() -> None:
+    draws = judging_draws(7, 26)
+    assert [draw.number for draw in draws] == list(range(1, 30))
+    usual, large = draws[:26], draws[26:]
+    assert [draw.camera for draw in usual[:6]] == ["ssi", "junocam", "jiram", "sru", "picture", "ssi"]
+    assert [draw.turn for draw in usual] == [index // 5 for index in range(26)]
+    assert len(large) == 3
+    assert {draw.seed for draw in usual}.isdisjoint(draw.seed for draw in large)
+    assert min(draw.recipe.radius_px[0] for draw in large) == 500
+    first = draws_of(("ssi",), Recipe(), 3, 1)[0]
+    assert np.array_equal(first.sample().frame.image, first.sample().frame.image)
 
 
 def test_every_region_is_kept_while_there_are_no_points() -> None:

@@ -11,12 +11,13 @@ import torch
 from onnx import numpy_helper
 
 from detector.card import ModelCard, Threshold
-from detector.errors import ModelError
+from detector.errors import InputError, ModelError
 from models.export import export, parity_cases
 from models.network import LIMB_CHANNELS, IoNetwork, NetworkConfig
 from training.config import TrainConfig
 from training.start import start_from
 from training.task import IoTask
+from training.train import train
 
 SMALL = NetworkConfig(altitudes=32, azimuths=64, limb_widths=(4, 6), disk_widths=(4, 6))
 FIRST = "limb_branch.net.down.0.0.1.weight"
@@ -101,3 +102,11 @@ def test_a_file_of_other_sizes_or_none_at_all_is_refused(released: tuple[IoNetwo
     for file in (nothing, tmp_path / "missing.onnx"):
         with pytest.raises(ModelError, match="cannot be read"):
             start_from(IoTask(TrainConfig(network=SMALL)), file, batches())
+
+
+def test_a_run_that_cannot_start_says_so_before_it_draws_a_frame(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(f"start: {tmp_path}/missing.onnx\ndata: {{cache: {tmp_path}/cache}}\n")
+    with pytest.raises(InputError, match=r"missing\.onnx: no such model file"):
+        train(config, tmp_path / "out")
+    assert not (tmp_path / "cache").exists()
