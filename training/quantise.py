@@ -111,12 +111,18 @@ def quantised(file: Path, out: Path, sights: Sequence[tuple[Frame, Limb]]) -> No
     onnx.save(model, str(out))
 
 
-def compare(file: Path, count: int, seed: int, progress: Progress = lambda done, total: None) -> Comparison:
+def compare(
+    file: Path,
+    count: int,
+    seed: int,
+    progress: Progress = lambda done, total: None,
+    calibration_frames: int = CALIBRATION_FRAMES,
+) -> Comparison:
     """Quantise a model file and set it against itself on ``count`` simulated frames of ``seed``.
 
     The scales are measured on frames of another seed. Times are taken in turns, frame by frame.
     """
-    calibration = [frame for _, frame in _samples(CALIBRATION_FRAMES, CALIBRATION_SEED)]
+    calibration = [frame for _, frame in _samples(calibration_frames, CALIBRATION_SEED)]
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "int8.onnx"
         quantised(file, small, [(frame, find_limb(frame)) for frame in calibration])
