@@ -107,6 +107,7 @@ def test_every_epoch_draws_anew_and_repeatably(cache: ItemCache) -> None:
 
 def test_further_frames_follow_the_first_ones(cache: ItemCache, tmp_path: Path) -> None:
     more = ItemCache(cache.config, seed=12, frames=3, augmented=True)
+    more.folder.mkdir(parents=True)
     more.make(0)
     items = Items([cache, more], "disk", length=14, training=False)
     stored = [np.array(one["frame"]) for some in (cache, more) for one in some.items("disk", 0)]
