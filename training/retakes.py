@@ -172,15 +172,12 @@ def trial(
         progress: is told retakes done and all.
 
     Raises:
-        InputError: no limb is trusted in a picture as it is.
+        InputError: a file is no picture, its plume lies beside it, or no limb is trusted in it as it is.
 
     """
     counts: list[Count] = []
     for number, (file, plume) in enumerate(pictures):
-        frame = read_frames(find_products([file])[0])[0]
-        limb = find_limb(frame)
-        if not limb.trusted:
-            raise InputError(file, f"no limb is trusted in it: {limb.reason}", "name pictures that show Io's limb")
+        frame, limb = _picture(file, plume)
         shown: list[tuple[Retake, Result]] = []
         for index in range(count):
             one = retake(frame, limb, np.random.default_rng([seed, number, index]), plume)
@@ -189,6 +186,20 @@ def trial(
             progress(number * count + index + 1, len(pictures) * count)
         counts.append(_counted(file.name, shown, plume is not None))
     return counts
+
+
+def _picture(file: Path, plume: tuple[float, float] | None) -> tuple[Frame, Limb]:
+    products = find_products([file])
+    if not products:
+        raise InputError(file, "is no picture that can be read", "name pictures that show Io's limb")
+    frame = read_frames(products[0])[0]
+    rows, columns = frame.shape
+    if plume is not None and not (0 <= plume[0] < columns and 0 <= plume[1] < rows):
+        raise InputError(file, f"its plume at {plume} lies beside its {columns} x {rows} px", "write FILE@COLUMN,ROW")
+    limb = find_limb(frame)
+    if not limb.trusted:
+        raise InputError(file, f"no limb is trusted in it: {limb.reason}", "name pictures that show Io's limb")
+    return frame, limb
 
 
 def _counted(name: str, shown: Sequence[tuple[Retake, Result]], asked: bool) -> Count:

@@ -7,6 +7,7 @@ scale and an offset that undo both, so that the network says what the file says,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from detector.card import CARD_KEY
 from detector.errors import ModelError
 from models.network import IoNetwork
 from training.task import IoTask
@@ -58,6 +60,20 @@ def start_from(task: IoTask, file: Path, batches: dict[str, dict[str, Tensor]]) 
     for handle in unfolding:
         handle.remove()
     network.train()
+
+
+def seen_by(file: Path) -> list[str]:
+    """Beginnings of the sha256 of the real files that a model file was trained on, as its card says.
+
+    Raises:
+        ModelError: the file cannot be read, or carries no card.
+
+    """
+    try:
+        held = {one.key: one.value for one in onnx.load(str(file), load_external_data=False).metadata_props}
+        return list(json.loads(held[CARD_KEY])["training"].get("seen_files", []))
+    except Exception as error:  # onnx raises what its parts raise
+        raise ModelError(file, f"its card cannot be read: {error!r}", "name a file of `io-detector export`") from error
 
 
 class _Unfold:

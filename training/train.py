@@ -22,7 +22,7 @@ from training.config import TrainConfig, load_config
 from training.data import IoData
 from training.labels.splits import SEEN_DIGITS
 from training.simulate.source import source_digests
-from training.start import start_from
+from training.start import seen_by, start_from
 from training.task import IoTask, moving_average
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,14 @@ def provenance(settings: TrainConfig, data: IoData) -> dict[str, Any]:
 
 
 def seen_files(data: IoData) -> list[str]:
-    """Beginning of the sha256 of every real file that is trained on: a model cannot be judged on these."""
+    """Beginning of the sha256 of every real file that is trained on: a model cannot be judged on these.
+
+    Those of the model that training starts from are among them.
+    """
     labelled = [] if data.labelled is None else data.labelled.seen
     real = {*labelled, *(sha256_of(path) for path in data.config.data.negatives)}
-    return sorted(digest[:SEEN_DIGITS] for digest in real)
+    before = [] if data.config.start is None else seen_by(data.config.start)
+    return sorted({*before, *(digest[:SEEN_DIGITS] for digest in real)})
 
 
 def commit(folder: Path) -> str:

@@ -90,3 +90,7 @@ def test_a_picture_without_a_limb_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(blank), np.random.default_rng(0).integers(0, 9, (200, 200)).astype(np.uint8))
     with pytest.raises(InputError, match="no limb is trusted in it"):
         trial([(blank, None)], 1, 0, Detector(Model.open(device="cpu")))
+    with pytest.raises(InputError, match="lies beside its 200 x 200 px"):
+        trial([(blank, (200.0, 5.0))], 1, 0, Detector(Model.open(device="cpu")))
+    with pytest.raises(InputError, match=r"nowhere\.png: is no picture"):
+        trial([(tmp_path / "nowhere.png", None)], 1, 0, Detector(Model.open(device="cpu")))

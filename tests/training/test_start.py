@@ -12,12 +12,14 @@ from onnx import numpy_helper
 
 from detector.card import ModelCard, Threshold
 from detector.errors import InputError, ModelError
+from detector.session import RELEASED
 from models.export import export, parity_cases
 from models.network import LIMB_CHANNELS, IoNetwork, NetworkConfig
 from training.config import TrainConfig
-from training.start import start_from
+from training.data import IoData
+from training.start import seen_by, start_from
 from training.task import IoTask
-from training.train import train
+from training.train import seen_files, train
 
 SMALL = NetworkConfig(altitudes=32, azimuths=64, limb_widths=(4, 6), disk_widths=(4, 6))
 FIRST = "limb_branch.net.down.0.0.1.weight"
@@ -110,3 +112,12 @@ def test_a_run_that_cannot_start_says_so_before_it_draws_a_frame(tmp_path: Path)
     with pytest.raises(InputError, match=r"missing\.onnx: no such model file"):
         train(config, tmp_path / "out")
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_the_first_model_had_seen_stays_known(tmp_path: Path) -> None:
+    seen = seen_by(RELEASED)
+    assert len(seen) == 5  # the real frames without eruptions that its card names
+    assert seen_files(IoData(TrainConfig(start=RELEASED))) == sorted(seen)
+    (tmp_path / "nothing.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="its card cannot be read"):
+        seen_by(tmp_path / "nothing.onnx")
