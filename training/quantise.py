@@ -122,6 +122,7 @@ def compare(
 
     The scales are measured on frames of another seed. Times are taken in turns, frame by frame.
     """
+    Model.open(file, device="cpu")  # says clearly what is wrong with a file, before the work
     calibration = [frame for _, frame in _samples(calibration_frames, CALIBRATION_SEED)]
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "int8.onnx"
