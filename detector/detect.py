@@ -22,7 +22,7 @@ from detector.limb import Limb, find_limb
 from detector.mask import Mask
 from detector.measure import measure
 from detector.optics import Optics
-from detector.pointing import KERNELS, geometry_of
+from detector.pointing import KERNELS, foreseen, geometry_of
 from detector.regions import Region, labels_of, mask_of
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Detector:
     def _placed(self, frame: Frame) -> tuple[Frame, Limb, Pointing, float]:
         """Give the frame with its warnings, its limb, its geometry, and the seconds that took."""
         started = time.perf_counter()
+        frame = foreseen(frame, self.kernels)
         limb = find_limb(frame)
         pointing = geometry_of(frame, limb, self.kernels)
         for note in failures(frame, pointing, self.kernels is not None):

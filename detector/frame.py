@@ -166,8 +166,8 @@ class Frame:
 
     @property
     def may_show_io(self) -> bool:
-        """Whether Io is what the label names, or it names nothing."""
-        return self.target in ("", "IO")
+        """Whether Io is what the label names, or it names nothing, or kernels say that Io is on the frame."""
+        return self.target in ("", "IO") or self.view.target == "IO"
 
     def like(self, image: NDArray[np.float32], valid: NDArray[np.bool_]) -> Frame:
         """Other pixels of the same frame, (h, w) each, with the levels of this one."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from detector import spice
 from detector.errors import InputError
 from detector.frame import IO_RADIUS_KM, Frame, View
-from detector.geometry import Pointing, Pose, direction
+from detector.geometry import Pointing, Pose, direction, east, latitude, west
 from detector.limb import Limb
 from detector.optics import optics_of
 
@@ -82,6 +82,68 @@ def geometry_of(
     return Pointing("none", optics_of(frame), notes=tuple(notes))
 
 
+def foreseen(frame: Frame, kernels: Path | None = None) -> Frame:
+    """The frame with the view that SPICE predicts, for the limb search and the judge of regions.
+
+    The same frame where no folder of kernels is named, its kernels do not tell, or Io is neither the target nor on the
+    frame: ``geometry_of`` says why.
+
+    Args:
+        frame: with the view that its reader found.
+        kernels: folder of SPICE kernels; IO_DETECTOR_KERNELS of the environment where not given.
+
+    """
+    try:
+        pointing = _of_kernels(frame, kernels)
+    except _UnusableError:
+        return frame
+    if not (frame.may_show_io or _in_frame(pointing, frame.shape)):
+        return frame
+    return replace(frame, view=view_of(pointing, frame.view))
+
+
+def view_of(pointing: Pointing, known: View) -> View:
+    """What a pointing at Io says, as a view.
+
+    Args:
+        pointing: with one pose or, of a mosaic, several: then the one that sees Io's centre counts.
+        known: the view by the label, for the angle of a pixel and the Sun where the pointing does not say them.
+
+    Returns:
+        a view whose centre is NaN where Io's centre is behind the camera or in no framelet.
+
+    """
+    x, y, _ = pointing.pixels(np.zeros(3))
+    pose = pointing.pose_at(float(y))
+    sun = pointing.sun if np.isfinite(pointing.sun).all() else _sun(known)
+    towards, pole = -pose.rotation @ pose.position_km, pose.rotation[:, 2]
+    right, down = (pole - pole[2] / towards[2] * towards)[:2]
+    sub_lat, sub_lon = _place(pose.position_km)
+    sun_lat, sun_lon = _place(sun)
+    return View(
+        source=pointing.source,
+        target="IO",
+        range_km=pose.range_km,
+        ifov_rad=known.ifov_rad if known.ifov_rad > 0 else 1 / pointing.optics.focal_px,
+        centre_x_px=float(x),
+        centre_y_px=float(y),
+        centre_sigma_px=pointing.centre_sigma_px,
+        sub_spacecraft_lat_deg=sub_lat,
+        sub_spacecraft_lon_w_deg=sub_lon,
+        sub_solar_lat_deg=sun_lat,
+        sub_solar_lon_w_deg=sun_lon,
+        north_azimuth_deg=math.degrees(math.atan2(down, -right if pointing.optics.mirrored else right)) % 360,
+        phase_deg=math.degrees(math.acos(np.clip(sun @ pose.position_km / pose.range_km, -1, 1))),
+        mirrored=known.mirrored,
+    )
+
+
+def _place(vector: Array) -> tuple[float, float]:
+    """Planetocentric latitude and west longitude of a vector in the body's frame; NaN of one that is not known."""
+    x, y, z = (np.asarray(side, float) for side in vector)
+    return float(latitude(x, y, z)), float(west(east(np.degrees(np.arctan2(y, x)))))
+
+
 def view_of_row(row: Mapping[str, str], ifov_rad: float) -> View:
     """Return what one row of an index table says, as a view; NaN where a column is missing or holds no number.
 
@@ -125,16 +187,20 @@ def _view_of_row(frame: Frame, row: Mapping[str, str]) -> View:
 # -- SPICE ----------------------------------------------------------------------------------------------------------
 
 
-def _by_spice(frame: Frame, limb: Limb, kernels: Path | None) -> Pointing:
+def _of_kernels(frame: Frame, kernels: Path | None) -> Pointing:
+    """Geometry by the kernels alone, not refined."""
     named = kernels or os.environ.get(KERNELS)
     if not named:
         raise _UnusableError(f"spice: {KERNELS} names no folder of kernels")
     try:
-        pointing = spice.pointing_of(frame, Path(named))
+        return spice.pointing_of(frame, Path(named))
     except InputError as error:
         raise _UnusableError(f"spice: {error}") from error
-    pointing = _with_sun(pointing, frame.view)
-    if frame.may_show_io:
+
+
+def _by_spice(frame: Frame, limb: Limb, kernels: Path | None) -> Pointing:
+    pointing = _with_sun(_of_kernels(frame, kernels), frame.view)
+    if frame.target in ("", "IO"):
         return refined(pointing, limb)
     if not _in_frame(pointing, frame.shape):
         raise _UnusableError(f"spice: the target is {frame.target} and Io is outside the frame")

@@ -20,7 +20,7 @@ from detector.frame import IO_RADII_KM, IO_RADIUS_KM, Frame, View
 from detector.geometry import Backplanes, Pointing, Pose, Strip, backplanes, direction
 from detector.limb import Limb, find_limb
 from detector.optics import SSI_FOCAL_PX, Lens, Optics, junocam_optics, optics_of
-from detector.pointing import geometry_of, refined, view_of_row
+from detector.pointing import geometry_of, refined, view_of, view_of_row
 from detector.readers import ssi
 from detector.readers.junocam import framelet_of_rows, framelet_tops
 from detector.readers.pds3 import read_label
@@ -428,6 +428,20 @@ def test_the_label_comes_before_the_table_and_the_table_before_the_limb() -> Non
     assert np.isnan(backplanes(nothing, (4, 5)).lat_deg).all()
     assert np.isnan(nothing.limb_point(3, 4)).all()
     assert np.isnan(nothing.project(0.0, 0.0)[0])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_view_comes_back_from_its_pointing(mirrored: bool) -> None:
+    phase = apart_deg(
+        VIEW.sub_solar_lat_deg, VIEW.sub_solar_lon_w_deg, VIEW.sub_spacecraft_lat_deg, VIEW.sub_spacecraft_lon_w_deg
+    )
+    view = replace(VIEW, mirrored=mirrored, phase_deg=phase)
+    back = view_of(pinhole(view), view)
+    for field in fields(View):
+        expected = getattr(view, field.name)
+        if isinstance(expected, float):
+            assert getattr(back, field.name) == pytest.approx(expected, abs=1e-6), field.name
+    assert (back.target, back.mirrored) == ("IO", mirrored)
 
 
 def test_a_row_of_the_table_is_read_like_a_label() -> None:

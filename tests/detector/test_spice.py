@@ -22,7 +22,7 @@ from detector.frame import IO_RADIUS_KM, Frame, View
 from detector.geometry import Pointing, backplanes
 from detector.limb import Limb
 from detector.optics import junocam_optics, optics_of
-from detector.pointing import geometry_of
+from detector.pointing import foreseen, geometry_of
 from detector.readers import ssi
 from detector.readers.junocam import framelet_step_px, mosaic_rows
 from detector.readers.pds3 import read_label
@@ -86,6 +86,25 @@ def test_the_kernels_say_what_the_label_prints(real: Frame, galileo: Path) -> No
     assert sub_point(pointing.sun) == pytest.approx((view.sub_solar_lat_deg, view.sub_solar_lon_w_deg), abs=0.0006)
     phase = float(pointing.at(*(float(c[0]) for c in pointing.pixels(np.zeros((1, 3)))[:2])).phase_deg)
     assert phase == pytest.approx(view.phase_deg, abs=0.006)
+
+
+def test_what_kernels_foresee_is_what_the_label_prints(real: Frame, galileo: Path) -> None:
+    """The view for the limb search: every number of the label, the centre within the label's own pointing error."""
+    known, seen = real.view, foreseen(real, galileo).view
+    assert (seen.source, seen.target, seen.centre_sigma_px) == ("spice", "IO", 7.0)
+    assert seen.range_km == pytest.approx(known.range_km, rel=1e-5)
+    for name in ("sub_spacecraft_lat_deg", "sub_spacecraft_lon_w_deg", "sub_solar_lat_deg", "sub_solar_lon_w_deg"):
+        assert getattr(seen, name) == pytest.approx(getattr(known, name), abs=0.0051)
+    assert seen.phase_deg == pytest.approx(known.phase_deg, abs=0.006)
+    assert (seen.north_azimuth_deg - known.north_azimuth_deg) % 360 == pytest.approx(0, abs=0.1)
+    off = math.hypot(seen.centre_x_px - known.centre_x_px, seen.centre_y_px - known.centre_y_px)
+    assert off == pytest.approx(6.8, abs=0.2)
+
+
+def test_kernels_that_do_not_cover_the_frame_foresee_nothing(real: Frame, galileo: Path, tmp_path: Path) -> None:
+    assert foreseen(real, tmp_path) is real
+    late = replace(real, start_time="2001-01-01T00:00:00Z")
+    assert foreseen(late, galileo) is late
 
 
 def test_the_camera_looks_where_the_label_says(real: Frame, galileo: Path) -> None:
@@ -275,6 +294,20 @@ def test_junocam_sees_io_in_its_mosaic_as_spice_does(juno_io: Path) -> None:
         off.append(apart_deg(place, pointing.surface_point(float(column), float(row))))
     assert len(off) > 10
     assert max(off) < 0.02  # 0.03 px
+
+
+def test_kernels_show_io_on_a_frame_of_jupiter(juno_io: Path) -> None:
+    """JunoCam's labels name Jupiter: where the kernels have Io on the mosaic, that is where its limb is sought."""
+    frame = junocam_frame()
+    seen = foreseen(frame, juno_io)
+    pointing = geometry_of(frame, NO_LIMB, juno_io)
+    inside = backplanes(pointing, frame.shape).altitude_km < 0
+    rows, columns = np.nonzero(inside)
+    assert (frame.may_show_io, seen.may_show_io) == (False, True)
+    assert (seen.view.centre_x_px, seen.view.centre_y_px) == pytest.approx((columns.mean(), rows.mean()), abs=3)
+    assert seen.view.io_radius_px == pytest.approx(math.sqrt(inside.sum() / math.pi), rel=0.05)
+    away = replace(frame, start_time="2016-08-27T09:01:30.129")
+    assert foreseen(away, juno_io) is away
 
 
 def spiceypy_place(frame: str, moment: float, ray: NDArray[np.float64]) -> tuple[float, float]:

@@ -340,7 +340,10 @@ class _View:
         return np.asarray((along > 0) | ((ball * ball).sum(1) - along**2 / (self.sun @ self.sun) > 1))
 
     def cover(self, box: tuple[int, int, int, int]) -> Image:
-        """(h, w) share of each pixel of a box (row, column, height, width) that the body fills."""
+        """(h, w) share of each pixel of a box (row, column, height, width) that the body fills.
+
+        A lens that knows no ideal place of a pixel, because it looks to the side of Io, shows none of Io there.
+        """
         row, column, height, width = box
         lens, ifov = self.geometry.lens, self.geometry.ifov_rad
         x, y = np.arange(column, column + width)[None, :] + 0.0, np.arange(row, row + height)[:, None] + 0.0
@@ -354,7 +357,8 @@ class _View:
         du, dv, dw = (each[0] * u + (each[1] * v - each[2]) for each in cone)
         inside = u * du + v * dv - dw  # of the cone of tangents; its slope turns it into pixels
         slope = np.sqrt(du * du + dv * dv) * np.float32(2 * ifov)
-        return np.asarray(np.clip(inside / np.maximum(slope, np.float32(1e-30)) + np.float32(0.5), 0, 1))
+        share = np.clip(inside / np.maximum(slope, np.float32(1e-30)) + np.float32(0.5), 0, 1)
+        return np.asarray(np.nan_to_num(share, nan=0.0))
 
 
 @dataclass(frozen=True)

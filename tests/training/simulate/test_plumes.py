@@ -11,11 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.frame import IO_RADII_KM, IO_RADIUS_KM
+from detector.instruments import JUNOCAM
 from detector.volcanoes import great_circle_km, volcanoes
 from training.simulate.ballistics import GRAVITY_KM_S2, MU_KM3_S2, Flight, fly, launch_speed
 from training.simulate.geometry import Geometry
 from training.simulate.light import Image
-from training.simulate.plumes import FAMILIES, Columns, Plume, draw_plume, grains, plume_columns, plume_width_km
+from training.simulate.plumes import (
+    FAMILIES,
+    Columns,
+    Plume,
+    _View,
+    draw_plume,
+    grains,
+    plume_columns,
+    plume_width_km,
+)
+from training.simulate.pushframe import PushFrame
 
 FAR_KM = 1e7
 BALLISTIC = sorted(FAMILIES.keys() - {"gas_halo"})
@@ -208,6 +219,19 @@ def test_a_plume_cut_by_the_border_is_the_same_plume() -> None:
     left = replace(geometry, centre_x_px=geometry.centre_x_px - 150)
     half = whole(plume_columns(plume, left, (300, 150)), "seen", (300, 150))
     np.testing.assert_allclose(half.sum(0), image[:, 150:].sum(0), rtol=0.03, atol=0.03)
+
+
+def test_a_camera_that_looks_past_io_sees_no_body_to_its_side() -> None:
+    """Beside 450 km of altitude Io's centre is 87 degrees and more off some pixels of a mosaic: no body there."""
+    place = (2764.0, 1432.0)
+    lens = PushFrame("GREEN", 3, 0.372, io_px=place)
+    geometry = Geometry(*place, 2276.9, JUNOCAM.ifov_rad, (28.9, 53.6), (8.2, 300.3), 190.2, lens=lens)
+    x, y = np.meshgrid(np.arange(1648.0), np.arange(362.0))
+    to_the_side = np.isnan(lens.ideal(x, y)[0])
+    cover = _View.of(geometry).cover((0, 0, 362, 1648))
+    assert 0 < to_the_side.sum() < to_the_side.size
+    assert np.isfinite(cover).all()
+    assert not cover[to_the_side].any()
 
 
 # -- shadows --------------------------------------------------------------------------------------------------------
