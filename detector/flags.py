@@ -21,14 +21,14 @@ SHARP_SNR = 10.0
 
 
 class Doubt(Flag):
-    """The registry. TERMINATOR is reserved: nothing measures it yet. NEW_CANDIDATE is no doubt but news."""
+    """The registry. NEW_CANDIDATE is no doubt but news."""
 
     EDGE = auto()  # touches the frame's border: it may go on outside
     GAP = auto()  # touches pixels that were not observed
     SATURATED = auto()  # holds a saturated pixel: brightness is a lower bound
     SMALL = auto()
     SINGLE_PIXEL = auto()
-    TERMINATOR = auto()
+    ON_DISK = auto()  # a plume of which nothing stands over the limb: no height; a lit mountain top looks like it
     RADIATION_SUSPECT = auto()  # one sharp pixel, unlike a point source
     OUT_OF_DISTRIBUTION = auto()  # the label names another target than Io
     LIMB_DOUBTED = auto()  # a plume at a circle that was not trusted to be Io's limb

@@ -31,13 +31,17 @@ MARGIN_PX = 4
 """The surroundings that a region is compared with."""
 REACH_PX = 2
 """Half the side of the square around the brightest pixel that is compared with a point's image."""
+UNKNOWN_REACH, MOST_RADII = 0.2, 9.0
+"""Share of the frame's shorter side that Io's radius may be where nothing tells it; distances beyond are as good."""
 POINT_SIGMAS_PX = (0.35, 0.5, 0.7, 1.0, 1.4)
 SUB_PIXEL = (-0.4, -0.2, 0.0, 0.2, 0.4)
 CAMERAS = ("galileo_ssi", "junocam", "jiram", "sru")
 FEATURES = (
     "score_logit", "peak_logit", "other_logit", "log_area", "peak_snr", "peak_over_relief", "background",
     "peak_over_bright", "second", "third", "sharpness", "compactness", "misfit", "width", "fill", "fellows", "limb",
-    "log_radius", "arc", "peak_altitude", "top", "bottom", "span", *CAMERAS,
+    "log_radius", "arc", "peak_altitude", "top", "bottom", "span", "near_fellows", "near_share", "nearest",
+    "mean_distance", "over_brightest", "over_median", "brighter", "range_known", "foreseen_radius", "place_foreseen",
+    "foreseen_offset", *CAMERAS,
 )  # fmt: skip
 Floats = NDArray[np.float64]
 
@@ -74,7 +78,7 @@ class Judge(BaseModel):
     """The trees of each class. A class without trees keeps the network's own score.
 
     Attributes:
-        features: names of the columns the trees were fitted on; must be ``FEATURES``.
+        features: names of the columns the trees were fitted on, of ``FEATURES``.
         start: log-odds before any tree, by class.
         trees: by class; each adds to the log-odds.
 
@@ -91,20 +95,21 @@ class Judge(BaseModel):
         """Read what a model file carries.
 
         Raises:
-            ModelError: it is no judge, or one for other features than these.
+            ModelError: it is no judge, or asks for features that are not measured here.
 
         """
         try:
             judge = cls.model_validate_json(text)
         except ValidationError as error:
             raise ModelError(source, f"its judge of regions is not valid: {error}") from error
-        if judge.features != FEATURES:
-            raise ModelError(source, "its judge of regions asks for other features than this version measures")
+        if unknown := [name for name in judge.features if name not in FEATURES]:
+            asked = ", ".join(unknown)
+            raise ModelError(source, f"its judge of regions asks for features that this version does not know: {asked}")
         return judge
 
     def probability(self, kind: str, rows: Floats) -> Floats:
-        """(n, features) -> (n,) probability that a region of this class is true."""
-        table = rows.astype(np.float32)
+        """(n, ``FEATURES``) -> (n,) probability that a region of this class is true."""
+        table = rows[:, [FEATURES.index(name) for name in self.features]].astype(np.float32)
         odds = np.full(len(table), self.start[kind])
         for tree in self.trees[kind]:
             odds += tree(table)
@@ -147,18 +152,79 @@ def features_of(frame: Frame, limb: Limb, scores: NDArray[np.float32], regions: 
     """(n, features) what the judge knows of each region, in the order of ``FEATURES``; every number finite."""
     levels = frame.levels
     fellows = {kind: sum(region.kind == kind for region in regions) for kind in CLASSES}
+    peaks = np.array([_peak(frame, region) for region in regions]).reshape(-1, 2)
+    light = [_light(frame, levels, region) for region in regions]
+    company = _company(regions, peaks, np.array([each[0] for each in light]), _reach_px(frame, limb))
     rows = [
         (
             *_probabilities(region, scores),
-            *_light(frame, levels, region),
+            *light[n],
             region.area_px / region.pixels.size,
             math.log1p(fellows[region.kind]),
-            *_place(frame, limb.for_plumes if region.kind == "plume" else limb, region),
+            *_place(peaks[n], limb.for_plumes if region.kind == "plume" else limb, region),
+            *company[n],
+            *_foreseen(frame, peaks[n]),
             *(float(frame.instrument == camera) for camera in CAMERAS),
         )
-        for region in regions
+        for n, region in enumerate(regions)
     ]
     return np.array(rows, float).reshape(len(regions), len(FEATURES))
+
+
+def _peak(frame: Frame, region: Region) -> tuple[float, float]:
+    """Column and row of the region's brightest pixel."""
+    light = np.where(region.pixels & frame.valid[region.box], frame.image[region.box], -np.inf)
+    row, column = divmod(int(light.argmax()), light.shape[1])
+    return float(region.x0 + column), float(region.y0 + row)
+
+
+def _reach_px(frame: Frame, limb: Limb) -> float:
+    """Radius of Io: predicted, else of the limb, else what Io may have."""
+    predicted = frame.view.io_radius_px
+    if predicted > 0:
+        return predicted
+    return limb.radius_px if limb.trusted else UNKNOWN_REACH * min(frame.shape)
+
+
+def _company(regions: Sequence[Region], peaks: Floats, snr: Floats, reach_px: float) -> Floats:
+    """(n, 7) how each region stands among the others of its class on the frame.
+
+    Hot spots lie together on one disk and are brighter than most stars, which lie everywhere. So: how many are within
+    Io's diameter, and their share of all; how far the nearest and the mean one are, in radii; how much brighter it is
+    than the brightest and the middle one; and the share of brighter ones.
+    """
+    rows = np.tile([0.0, 1.0, MOST_RADII, 0.0, 0.0, 0.0, 0.0], (len(regions), 1))
+    kinds = np.array([region.kind for region in regions])
+    for n in range(len(regions)):
+        others = np.flatnonzero((kinds == kinds[n]) & (np.arange(len(regions)) != n))
+        if not others.size:
+            continue
+        away = np.hypot(*(peaks[others] - peaks[n]).T) / reach_px
+        near = int((away < 2).sum())
+        over = snr[n] - snr[others]
+        rows[n] = (
+            math.log1p(near),
+            near / others.size,
+            min(float(away.min()), MOST_RADII),
+            float(np.minimum(away, MOST_RADII).mean()),
+            float(over.min()),
+            float(np.median(over)),
+            float((over < 0).mean()),
+        )
+    return rows
+
+
+def _foreseen(frame: Frame, peak: Floats) -> tuple[float, float, float, float]:
+    """Whether Io's size is predicted, and that; whether its place is, and how far from there the region is, radii."""
+    view = frame.view
+    radius = view.io_radius_px
+    if not radius > 0:
+        return 0.0, 0.0, 0.0, 0.0
+    size = math.log(radius / 50)
+    if not math.isfinite(view.centre_x_px + view.centre_y_px):
+        return 1.0, size, 0.0, 0.0
+    offset = math.hypot(peak[0] - view.centre_x_px, peak[1] - view.centre_y_px) / radius
+    return 1.0, size, 1.0, min(offset, MOST_RADII)
 
 
 def _probabilities(region: Region, scores: NDArray[np.float32]) -> tuple[float, ...]:
@@ -233,14 +299,14 @@ def _point_likeness(square: Floats) -> tuple[float, float]:
     return math.log(max(unexplained, 0.0) + 1e-4), float(_WIDTHS[best])
 
 
-def _place(frame: Frame, limb: Limb, region: Region) -> tuple[float, ...]:
+def _place(peak: Floats, limb: Limb, region: Region) -> tuple[float, ...]:
     """How sure the limb is; where the region lies on it: radii above it, and how far along it; zeros without a limb."""
     if not limb.trusted:
         return (0.0,) * 7
     x, y = region.points()
     altitude = altitude_px(x, y, limb) / limb.radius_px
-    brightest = int(np.where(frame.valid[region.box], frame.image[region.box], -np.inf)[region.pixels].argmax())
     arc = limb.arc_deg / 360 if math.isfinite(limb.arc_deg) else 0.0
     span = span_deg(azimuth_deg(x, y, limb)) / 60
-    at_peak, top, bottom = float(altitude[brightest]), float(altitude.max()), float(altitude.min())
+    at_peak = (math.hypot(peak[0] - limb.x_px, peak[1] - limb.y_px) - limb.radius_px) / limb.radius_px
+    top, bottom = float(altitude.max()), float(altitude.min())
     return 0.5 if limb.source == GUESS else 1.0, math.log(limb.radius_px / 50), arc, at_peak, top, bottom, span

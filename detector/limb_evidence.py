@@ -106,7 +106,12 @@ class Evidence:
 
     @property
     def score(self) -> float:
-        """Arc of evidence less what speaks against it, with some weight for size: Io is seldom the smaller disk."""
+        """Arc of evidence less what speaks against it, with some weight for size: Io is seldom the smaller disk.
+
+        The least there is where nothing of an edge was seen.
+        """
+        if not math.isfinite(self.scatter_px + self.contrast):
+            return -math.inf
         evidence = (
             (self.arc_deg - 0.5 * self.against_deg) * math.sqrt(self.circle.r) * (1.0 - 0.3 * min(self.doubt, 3.0))
         )

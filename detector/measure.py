@@ -189,11 +189,12 @@ def _plume(scene: Scene, region: Region, excess: Floats) -> dict[str, Any]:
     """Height, width and vent of a plume."""
     if not scene.limb.trusted:
         return {"doubt": Doubt.LIMB_DOUBTED}
+    on_disk = not (altitude_px(*region.points(), scene.limb) > 0).any()
     if not (math.isfinite(scene.km_per_px) and scene.pointing.known):
-        return {}
+        return {"doubt": Doubt.ON_DISK} if on_disk else {}
+    if on_disk:
+        return _on_the_disk(scene, region)
     extent = extent_of(scene, region, excess)
-    if not math.isfinite(extent.height_px):
-        return {"geometry_source": scene.pointing.source} | _on_the_disk(scene, region)
     x, y = _at(scene.limb, extent, extent.height_px)
     lat, lon_w, height = scene.pointing.limb_point(x, y)
     scale = height / extent.height_px if height > 0 else scene.km_per_px
@@ -231,7 +232,9 @@ def _on_the_disk(scene: Scene, region: Region) -> dict[str, Any]:
     middle = float(x.mean()), float(y.mean())
     sigma_px = math.hypot(_pointing_sigma_px(scene), math.sqrt(region.area_px / math.pi) / 2)
     lat, lon_w = scene.pointing.surface_point(*middle)
-    return _place(lat, lon_w, scene.pointing.place_sigma_deg(*middle, sigma_px))
+    known = {"geometry_source": scene.pointing.source, "doubt": Doubt.ON_DISK}
+    place = _place(lat, lon_w, scene.pointing.place_sigma_deg(*middle, sigma_px))
+    return known | place | {"doubt": Doubt.ON_DISK | place.get("doubt", Doubt(0))}
 
 
 def _at(limb: Limb, extent: Extent, altitude: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from detector.card import Threshold
 from detector.frame import CLASSES
-from detector.limb import Limb
+from detector.limb import GUESS, Limb
 from detector.mask import Mask
 
 LIMB_ZONE_PX = 3.0
@@ -84,8 +84,9 @@ def find_regions(
     """Regions of both classes, in a fixed order: plumes before hot spots, the most certain first, then from the top.
 
     A region is 8-connected, holds a pixel at least ``seed`` probable, reaches down to ``grow`` and covers at least
-    ``min_area_px`` pixels. A plume must touch the limb (or its guess) and span less than PLUME_SPAN_DEG of it; where a
-    limb is trusted, a hot spot must lie on the disk. Pixels that are not known (NaN) belong to no region.
+    ``min_area_px`` pixels. A plume must touch the limb (or its guess) and span less than PLUME_SPAN_DEG of it, or lie
+    wholly on the disk; where a limb is trusted, a hot spot must lie on the disk. Pixels that are not known (NaN) belong
+    to no region.
 
     Args:
         scores: (2, H, W) float32, 0..1 in the order of CLASSES; NaN where not known.
@@ -164,8 +165,9 @@ def _belongs(region: Region, plane: NDArray[np.float32], limb: Limb) -> bool:
     altitude, zone = altitude_px(x, y, limb), limb_zone_px(limb)
     if region.kind == "hotspot":
         return bool(altitude[plane[region.box][region.pixels].argmax()] <= zone)
-    touches = bool((np.abs(altitude) <= zone).any())
-    return touches and span_deg(azimuth_deg(x, y, limb)) < PLUME_SPAN_DEG
+    if (np.abs(altitude) <= zone).any():
+        return span_deg(azimuth_deg(x, y, limb)) < PLUME_SPAN_DEG
+    return bool(altitude.max() < 0) and limb.source != GUESS
 
 
 def _order(region: Region) -> tuple[int, float, int, int]:

@@ -80,11 +80,42 @@ def export(
 
     """
     network = network.eval().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return _written(network, card, path, lambda part: _convert(network, part), complete, rounds)
+
+
+def reissue(
+    file: Path, network: IoNetwork, card: ModelCard, path: Path, complete: Complete, rounds: int = 1
+) -> ModelCard:
+    """Write the graph of a model file once more, with another card and judge; the gate is that of :func:`export`.
+
+    Args:
+        file: whose graph is taken as it is.
+        network: what that graph must answer as.
+        card, path, complete, rounds: as for :func:`export`.
+
+    Returns:
+        the card as written.
+
+    Raises:
+        ModelError: onnxruntime's answers are not the network's.
+
+    """
+    return _written(network.eval(), card, path, lambda part: part.write_bytes(file.read_bytes()), complete, rounds)
+
+
+def _written(
+    network: IoNetwork,
+    card: ModelCard,
+    path: Path,
+    make: Callable[[Path], object],
+    complete: Complete | None,
+    rounds: int,
+) -> ModelCard:
     path.parent.mkdir(parents=True, exist_ok=True)
     judge = Judge()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / "model.onnx"
-        _convert(network, part)
+        make(part)
         if complete is not None:
             _embed(part, card, judge)
             card, judge = complete(part)

@@ -591,6 +591,30 @@ def export(
 
 
 @app.command()
+def rejudge(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="The model file.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="The new file.")],
+    version: Annotated[str, typer.Option(metavar="VERSION", show_default=False, help="Of the new file.")],
+    negative: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, show_default=False,
+            help="A real frame on which nothing erupts; may be given several times.",
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Simulated frames to judge by.")] = 8000,
+    seed: Annotated[int, typer.Option(help="Of these frames.")] = 900_001,
+) -> None:  # fmt: skip
+    """Fit the judge of regions and the operating points of a model anew; the network stays as it is."""
+    from serve.show import Bar
+
+    release = _room("training.release")
+    with Bar(_stderr(), "judging") as bar:
+        card = release.rejudge(model, out, version, frames, seed, negative or (), progress=bar.at)
+    typer.echo(f"{card.name}@{card.version} in {out}")
+
+
+@app.command()
 def evaluate(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, show_default=False, help="Its folder.")],

@@ -36,7 +36,7 @@ from training.retakes import retaken
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
-from training.simulate.told import as_filed
+from training.simulate.told import as_filed, by_kernels
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -49,13 +49,17 @@ LEAST_SCORE = 0.02
 FOLDS = 5
 LEAST_OF_EACH = 2 * FOLDS
 """True and false candidates of a class without so many of either are not judged: the network's score stands."""
-TREES, LEAVES, RATE, PER_LEAF, SHARE, FEATURES_SHARE = 150, 6, 0.05, 20, 0.7, 0.3
+FORESTS = {"plume": (150, 6), "hotspot": (300, 8)}
+"""Trees, and leaves of each: there are ten times as many candidates for hot spots."""
+RATE, PER_LEAF, SHARE, FEATURES_SHARE = 0.05, 20, 0.7, 0.3
 JUDGING_SEED_OFFSET = 50_000
 LARGE = Recipe(radius_px=(500.0, 1600.0), usual_radius_px=(500.0, 1600.0), natural=0.0)
 LARGE_CAMERAS = ("ssi", "picture", "junocam", "sru", "picture")
 LARGE_PER_FRAME = 0.1154
 """So many frames of large disks are judged besides, for which limbs are looked at in sectors; thresholds rest on the
 others alone."""
+BY_KERNELS = 3
+"""Every so many-th frame is told what kernels would tell, the others what their files do."""
 RETAKES = 20
 """How often a real picture without eruptions is shown otherwise."""
 
@@ -162,17 +166,18 @@ def fit_judge(candidates: Sequence[Candidate]) -> tuple[Judge, NDArray[np.float6
             continue
         rows = np.array([candidates[n].features for n in mine])
         scores[mine] = cross_val_predict(
-            _forest(), rows, true, groups=groups, cv=GroupKFold(FOLDS), method="predict_proba"
+            _forest(kind), rows, true, groups=groups, cv=GroupKFold(FOLDS), method="predict_proba"
         )[:, 1]
-        fitted = _forest().fit(rows, true)
+        fitted = _forest(kind).fit(rows, true)
         start[kind] = float(np.log(true.mean() / (1 - true.mean())))
         trees[kind] = tuple(_tree_of(stage[0].tree_) for stage in fitted.estimators_)
     return Judge(features=FEATURES, start=start, trees=trees), scores
 
 
-def _forest() -> GradientBoostingClassifier:
+def _forest(kind: str) -> GradientBoostingClassifier:
+    trees, leaves = FORESTS[kind]
     return GradientBoostingClassifier(
-        n_estimators=TREES, max_leaf_nodes=LEAVES, learning_rate=RATE, min_samples_leaf=PER_LEAF, subsample=SHARE,
+        n_estimators=trees, max_leaf_nodes=leaves, learning_rate=RATE, min_samples_leaf=PER_LEAF, subsample=SHARE,
         max_features=FEATURES_SHARE, random_state=0,
     )  # fmt: skip
 
@@ -304,7 +309,8 @@ def quiet_candidates(model: Model, files: Sequence[Path], seed: int, frames: int
 
 def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:
     """The candidates of one frame, each with its verdict; what matches only a faint object counts neither way."""
-    frame = as_filed(sample.frame)
+    kernels = number % BY_KERNELS == 0
+    frame = by_kernels(sample.frame, np.random.default_rng(number)) if kernels else as_filed(sample.frame)
     limb = find_limb(frame)
     scores = model.scores(frame, limb)
     regions = find_regions(scores, every_region(), limb)

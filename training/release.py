@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,20 @@ from sklearn.linear_model import LogisticRegression
 
 from detector.card import ModelCard
 from detector.errors import InputError
+from detector.frame import sha256_of
 from detector.judge import Judge
+from detector.session import Model
 from models.export import export as export_network
-from models.export import render_card
+from models.export import reissue, render_card
 from models.network import IoNetwork
 from training.config import TrainConfig, load_config
 from training.data import IoData
 from training.judging import FALSE_ALARMS, every_region, judge_and_points
+from training.labels.splits import SEEN_DIGITS
+from training.simulate.source import source_digests
+from training.start import network_of
 from training.task import KINDS, IoTask
-from training.train import BEST, LAST
+from training.train import BEST, LAST, commit
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -83,6 +88,62 @@ def export(run: Path, out: Path, progress: Progress = lambda done, total: None) 
         return card.model_copy(update=decided), made.judge
 
     card = export_network(network, card, out, judged, PARITY_ROUNDS)
+    out.with_suffix(".md").write_text(render_card(card))
+    return card
+
+
+def rejudge(
+    file: Path,
+    out: Path,
+    version: str,
+    frames: int,
+    seed: int,
+    negatives: Sequence[Path] = (),
+    progress: Progress = lambda done, total: None,
+) -> ModelCard:
+    """Write a model file with its network as it is and its judge and operating points anew.
+
+    That is needed when the limb finder changed, or what the judge looks at.
+
+    Args:
+        file: the model.
+        out: the new .onnx file; ``.sha256`` and the card as ``.md`` are written beside it.
+        version: of the new file.
+        frames, seed: of the simulated frames to judge by, see ``judging.judging_draws``.
+        negatives: files of real frames on which nothing erupts.
+        progress: is told frames done and all.
+
+    Raises:
+        ModelError: the file is none that ``io-detector export`` wrote, or the parity gate refused.
+
+    """
+    known = Model.open(file, device="cpu").card
+    network = network_of(file, known)
+    anew = {
+        "from": sha256_of(file),
+        "version": known.version,
+        "commit": commit(Path(__file__).parent),
+        "frames": frames,
+        "seed": seed,
+        "real frames without eruption": [path.name for path in negatives],
+        "simulator": source_digests(),
+    }
+    seen = {*map(str, known.training.get("seen_files", [])), *(sha256_of(path)[:SEEN_DIGITS] for path in negatives)}
+    training = known.training | {"judged anew": anew, "seen_files": sorted(seen)}
+    card = known.model_copy(
+        update={
+            "version": version,
+            "training": training,
+            "operating_points": dict.fromkeys(FALSE_ALARMS, every_region()),
+        }
+    )
+
+    def judged(trial: Path) -> tuple[ModelCard, Judge]:
+        made = judge_and_points(trial, seed, frames, progress, negatives, os.cpu_count() or 1)
+        decided = {"operating_points": made.points, "scores": {"validation": made.measured}}
+        return card.model_copy(update=decided), made.judge
+
+    card = reissue(file, network, card, out, judged, PARITY_ROUNDS)
     out.with_suffix(".md").write_text(render_card(card))
     return card
 

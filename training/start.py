@@ -16,13 +16,15 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from detector.card import CARD_KEY
+from detector.card import CARD_KEY, ModelCard
 from detector.errors import ModelError
-from models.network import IoNetwork
-from training.task import IoTask
+from models.network import IoNetwork, NetworkConfig
+from training.config import TrainConfig
+from training.task import KINDS, IoTask
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -60,6 +62,38 @@ def start_from(task: IoTask, file: Path, batches: dict[str, dict[str, Tensor]]) 
     for handle in unfolding:
         handle.remove()
     network.train()
+
+
+def network_of(file: Path, card: ModelCard) -> IoNetwork:
+    """The network of a model file, calibrated as its card says: it answers as the file does.
+
+    Raises:
+        ModelError: the file cannot be read, or its card does not say what it holds.
+
+    """
+    try:
+        config = TypeAdapter(NetworkConfig).validate_python(card.training["config"]["network"])
+        fitted = [card.calibration[kind] for kind in KINDS]
+        slopes, offsets = ([float(one[what]) for one in fitted] for what in ("slope", "offset"))
+    except (KeyError, TypeError, ValidationError) as error:
+        remedy = "name a file written by `io-detector export`"
+        raise ModelError(file, f"its card does not say how the network is built: {error!r}", remedy) from error
+    task = IoTask(TrainConfig(network=config))
+    start_from(task, file, _noise(config))
+    task.network.slope.copy_(torch.tensor(slopes))
+    task.network.offset.copy_(torch.tensor(offsets))
+    return task.network.eval()
+
+
+def _noise(config: NetworkConfig) -> dict[str, dict[str, Tensor]]:
+    """Items of noise: statistics of any will do where the network is not trained on."""
+    made = torch.Generator().manual_seed(0)
+    levels = torch.tensor([[0.0, 1.0, 5.0]]).repeat(2, 1)
+    strip = torch.randn(2, 1, config.altitudes, config.azimuths, generator=made)
+    frame = torch.randn(2, 1, 64, 64, generator=made)
+    limb = {"strip": strip, "seen": torch.ones_like(strip), "levels": levels, "radius": torch.full((2,), 40.0)}
+    circle = torch.tensor([[30.0, 30.0, 20.0]]).repeat(2, 1)
+    return {"limb": limb, "disk": {"frame": frame, "valid": torch.ones_like(frame), "levels": levels, "limb": circle}}
 
 
 def seen_by(file: Path) -> list[str]:

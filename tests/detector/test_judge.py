@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from detector.card import Threshold
 from detector.errors import ModelError
-from detector.frame import Frame
-from detector.judge import FEATURES, Judge, Tree, features_of, likely
+from detector.frame import IO_RADIUS_KM, Frame, View
+from detector.judge import FEATURES, MOST_RADII, Judge, Tree, features_of, likely
 from detector.limb import Limb
 from detector.regions import Region, find_regions
 
@@ -119,10 +119,63 @@ def test_only_a_judged_class_gets_a_new_score_and_the_order_follows() -> None:
     assert [r.y0 for r in likely(judged, limits)] == [40, 23]
 
 
+def test_trees_find_their_columns_by_name() -> None:
+    """A judge fitted on fewer features than are measured now."""
+    judge = Judge(features=FEATURES[3:6], start={"plume": 0.0}, trees={"plume": (STUMP,)})
+    row = np.zeros((1, len(FEATURES)))
+    row[0, 3:6] = [-1.0, 0.0, 9.0]  # STUMP asks for columns 2 and 0
+    assert judge.probability("plume", row)[0] == pytest.approx(1 / (1 + math.exp(-2.0)))
+    row[0, 5] = 1.0
+    assert judge.probability("plume", row)[0] == pytest.approx(1 / (1 + math.exp(-1.0)))
+
+
+def spots_at(places: list[tuple[int, int]], light: list[float]) -> tuple[Frame, np.ndarray, tuple[Region, ...]]:
+    """Single bright pixels at (x, y) of a frame of 200 x 100, scores that find them, and the regions in that order."""
+    image = np.random.default_rng(3).normal(0, 1, (100, 200)).astype(np.float32)
+    scores = np.zeros((2, 100, 200), np.float32)
+    for n, ((x, y), peak) in enumerate(zip(places, light, strict=True)):
+        image[y, x] = peak
+        scores[1, y, x] = 0.9 - 0.1 * n
+    return Frame.of(image), scores, find_regions(scores, EASY, NO_LIMB)
+
+
+def test_fellows_within_io_s_diameter_are_counted() -> None:
+    """Io's radius is 10 px by the label: two spots 12 px apart are together, the third, 90 px off, is not."""
+    frame, scores, regions = spots_at([(50, 50), (62, 50), (140, 50)], [400.0, 100.0, 200.0])
+    view = View(source="label", target="IO", range_km=IO_RADIUS_KM / math.sin(math.atan(0.1)), ifov_rad=0.01)
+    known = replace(frame, view=view)
+    assert known.view.io_radius_px == pytest.approx(10.0)
+    first, second, third = (named(row) for row in features_of(known, NO_LIMB, scores, regions))
+    assert [each["near_fellows"] for each in (first, second, third)] == [math.log(2), math.log(2), 0]
+    assert [each["near_share"] for each in (first, second, third)] == [0.5, 0.5, 0.0]
+    assert (first["nearest"], third["nearest"]) == (pytest.approx(1.2), pytest.approx(7.8))
+    assert [each["brighter"] for each in (first, second, third)] == [0.0, 1.0, 0.5]
+    assert first["over_brightest"] == pytest.approx(math.asinh(400) - math.asinh(200), abs=0.1)
+    assert (first["range_known"], first["place_foreseen"]) == (1.0, 0.0)
+    assert first["foreseen_radius"] == pytest.approx(math.log(10 / 50))
+
+
+def test_a_lone_region_has_no_company() -> None:
+    frame, scores, regions = spots_at([(50, 50)], [400.0])
+    row = named(features_of(frame, NO_LIMB, scores, regions)[0])
+    assert (row["near_fellows"], row["near_share"], row["nearest"], row["brighter"]) == (0, 1, MOST_RADII, 0)
+
+
+def test_distance_from_where_io_is_foreseen() -> None:
+    frame, scores, regions = spots_at([(53, 54), (190, 50)], [400.0, 300.0])
+    view = View(
+        source="spice", target="IO", range_km=IO_RADIUS_KM / math.sin(math.atan(0.1)), ifov_rad=0.01,
+        centre_x_px=50.0, centre_y_px=50.0,
+    )  # fmt: skip
+    near, far = (named(row) for row in features_of(replace(frame, view=view), NO_LIMB, scores, regions))
+    assert (near["place_foreseen"], near["foreseen_offset"]) == (1.0, pytest.approx(0.5))
+    assert far["foreseen_offset"] == MOST_RADII
+
+
 def test_a_judge_survives_being_written_and_one_for_other_features_is_refused(tmp_path) -> None:
     judge = Judge(start={"plume": 0.1}, trees={"plume": (STUMP,)})
     assert Judge.read(judge.model_dump_json(), tmp_path) == judge
-    with pytest.raises(ModelError, match="other features"):
-        Judge.read(judge.model_copy(update={"features": FEATURES[1:]}).model_dump_json(), tmp_path)
+    with pytest.raises(ModelError, match="does not know: colour"):
+        Judge.read(judge.model_copy(update={"features": (*FEATURES, "colour")}).model_dump_json(), tmp_path)
     with pytest.raises(ModelError, match="not valid"):
         Judge.read('{"trees": 3}', tmp_path)

@@ -96,6 +96,7 @@ def test_a_plume_that_stays_below_the_limb_has_no_height() -> None:
     (row,) = measure(Frame.of(SKY, target="IO"), LIMB, [region("plume", low)], "m@1")
     assert math.isnan(row.plume_height_km)
     assert math.isnan(row.plume_width_km)
+    assert row.flags == "ON_DISK"
 
 
 def test_centroid_and_signal_to_noise_of_a_point_source_on_a_slope() -> None:

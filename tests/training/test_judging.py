@@ -90,7 +90,7 @@ def test_the_trees_say_what_scikit_learn_says() -> None:
     judge, _ = fit_judge(candidates)
     spots = [c for c in candidates if c.kind == "hotspot"]
     rows = np.array([c.features for c in spots])
-    theirs = _forest().fit(rows, [c.true for c in spots]).predict_proba(rows)[:, 1]
+    theirs = _forest("hotspot").fit(rows, [c.true for c in spots]).predict_proba(rows)[:, 1]
     np.testing.assert_allclose(judge.probability("hotspot", rows), theirs, atol=1e-6)
 
 

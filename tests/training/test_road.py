@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
+from detector.frame import sha256_of
 from detector.session import Model
 from training.labels import check_dataset
 
@@ -69,6 +71,18 @@ def test_the_exported_model_carries_its_card(road: Path) -> None:
     assert "cache" not in model.card.training["config"]["data"]  # a folder of one machine
     assert model.card.training["frames"]["map_sha256"]
     assert (road / "tiny.md").read_text().startswith("# io-detector")
+
+
+def test_a_model_is_judged_anew_and_its_network_stays(road: Path) -> None:
+    anew = ("--out", road / "anew.onnx", "--version", "9", "--frames", 6, "--seed", 5)
+    io_detector("rejudge", road / "tiny.onnx", *anew)
+    old, new = (onnx.load(str(road / name)) for name in ("tiny.onnx", "anew.onnx"))
+    assert old.graph.SerializeToString() == new.graph.SerializeToString()
+    card, before = (Model.open(road / name, device="cpu").card for name in ("anew.onnx", "tiny.onnx"))
+    assert (card.version, card.calibration, card.parity["cases"]) == ("9", before.calibration, 200)
+    assert card.training["judged anew"]["from"] == sha256_of(road / "tiny.onnx")
+    assert card.training["seeds"] == before.training["seeds"]
+    assert "judged anew" in (road / "anew.md").read_text()
 
 
 def test_evaluate_writes_a_report_that_stands_alone(road: Path) -> None:

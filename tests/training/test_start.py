@@ -12,12 +12,12 @@ from onnx import numpy_helper
 
 from detector.card import ModelCard, Threshold
 from detector.errors import InputError, ModelError
-from detector.session import RELEASED
-from models.export import export, parity_cases
+from detector.session import RELEASED, Model
+from models.export import export, measure_parity, parity_cases
 from models.network import LIMB_CHANNELS, IoNetwork, NetworkConfig
 from training.config import TrainConfig
 from training.data import IoData
-from training.start import seen_by, start_from
+from training.start import network_of, seen_by, start_from
 from training.task import IoTask
 from training.train import seen_files, train
 
@@ -112,6 +112,20 @@ def test_a_run_that_cannot_start_says_so_before_it_draws_a_frame(tmp_path: Path)
     with pytest.raises(InputError, match=r"missing\.onnx: no such model file"):
         train(config, tmp_path / "out")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_released_file_gives_its_network_back_calibration_included() -> None:
+    card = Model.open(RELEASED, device="cpu").card
+    parity = measure_parity(network_of(RELEASED, card), RELEASED, card)
+    assert parity["largest_gap"] < 1e-4
+    assert parity["regions"] > 20
+    assert parity["unmatched_regions"] == parity["flipped_share"] == 0
+
+
+def test_a_card_that_does_not_say_how_the_network_is_built_is_refused(released: tuple[IoNetwork, Path]) -> None:
+    card = Model.open(released[1], device="cpu").card
+    with pytest.raises(ModelError, match="its card does not say how the network is built: KeyError"):
+        network_of(released[1], card)
 
 
 def test_what_the_first_model_had_seen_stays_known(tmp_path: Path) -> None:
