@@ -55,7 +55,7 @@ RATE, PER_LEAF, SHARE, FEATURES_SHARE = 0.05, 20, 0.7, 0.3
 JUDGING_SEED_OFFSET = 50_000
 LARGE = Recipe(radius_px=(500.0, 1600.0), usual_radius_px=(500.0, 1600.0), natural=0.0)
 LARGE_CAMERAS = ("ssi", "picture", "junocam", "sru", "picture")
-LARGE_PER_FRAME = 0.1154
+LARGE_PER_FRAME = 0.05
 """So many frames of large disks are judged besides, for which limbs are looked at in sectors; thresholds rest on the
 others alone."""
 BY_KERNELS = 3
