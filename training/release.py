@@ -40,7 +40,7 @@ PARITY_ROUNDS = 20
 """Of ten frames each."""
 SIMULATED_ONLY = "Trained on simulated frames and a few real ones without eruptions; no real eruption was labelled."
 LIMITS = (
-    "Plumes are reported only at a limb; one wholly inside the disk's outline is not: lit mountain tops look like it.",
+    "Most plumes wholly inside the disk's outline are missed; lit mountain tops look like them.",
     SIMULATED_ONLY,
     "Jogs of the limb between JunoCam framelets, and clusters of bad detector pixels, can pass for eruptions.",
     "Scores are calibrated on simulated frames.",
@@ -135,6 +135,7 @@ def rejudge(
             "version": version,
             "training": training,
             "operating_points": dict.fromkeys(FALSE_ALARMS, every_region()),
+            "limits": tuple(one for one in LIMITS if one != SIMULATED_ONLY or SIMULATED_ONLY in known.limits),
         }
     )
 
