@@ -152,7 +152,7 @@ def features_of(frame: Frame, limb: Limb, scores: NDArray[np.float32], regions: 
     """(n, features) what the judge knows of each region, in the order of ``FEATURES``; every number finite."""
     levels = frame.levels
     fellows = {kind: sum(region.kind == kind for region in regions) for kind in CLASSES}
-    peaks = np.array([_peak(frame, region) for region in regions]).reshape(-1, 2)
+    peaks = np.array([region.peak(frame) for region in regions]).reshape(-1, 2)
     light = [_light(frame, levels, region) for region in regions]
     company = _company(regions, peaks, np.array([each[0] for each in light]), _reach_px(frame, limb))
     rows = [
@@ -169,13 +169,6 @@ def features_of(frame: Frame, limb: Limb, scores: NDArray[np.float32], regions: 
         for n, region in enumerate(regions)
     ]
     return np.array(rows, float).reshape(len(regions), len(FEATURES))
-
-
-def _peak(frame: Frame, region: Region) -> tuple[float, float]:
-    """Column and row of the region's brightest pixel."""
-    light = np.where(region.pixels & frame.valid[region.box], frame.image[region.box], -np.inf)
-    row, column = divmod(int(light.argmax()), light.shape[1])
-    return float(region.x0 + column), float(region.y0 + row)
 
 
 def _reach_px(frame: Frame, limb: Limb) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from detector.card import Threshold
-from detector.frame import CLASSES
+from detector.frame import CLASSES, Frame
 from detector.limb import GUESS, Limb
 from detector.mask import Mask
 
@@ -76,6 +76,12 @@ class Region:
         """(n,) x and (n,) y of the region's pixel centres in the frame."""
         rows, columns = np.nonzero(self.pixels)
         return columns.astype(float) + self.x0, rows.astype(float) + self.y0
+
+    def peak(self, frame: Frame) -> tuple[float, float]:
+        """Column and row of the brightest valid pixel."""
+        light = np.where(self.pixels & frame.valid[self.box], frame.image[self.box], -np.inf)
+        row, column = divmod(int(light.argmax()), light.shape[1])
+        return float(self.x0 + column), float(self.y0 + row)
 
 
 def find_regions(

@@ -17,8 +17,9 @@ from detector.errors import ModelError
 from detector.frame import CLASSES, Frame, sha256_of
 from detector.judge import JUDGE_KEY, Judge, likely
 from detector.limb import Limb
-from detector.regions import Region, find_regions
+from detector.regions import Region
 from detector.shrink import enlarged, factor_of, shrunk
+from detector.terminator import possible_regions
 from detector.tiles import Window, tiles_around, windows
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Model:
             thresholds: of one operating point, one a class.
 
         """
-        return likely(self.judge(frame, limb, scores, find_regions(scores, thresholds, limb)), thresholds)
+        return likely(self.judge(frame, limb, scores, possible_regions(frame, limb, scores, thresholds)), thresholds)
 
     def scores_of(self, sights: Sequence[tuple[Frame, Limb]], batch: int = 1) -> list[NDArray[np.float32]]:
         """Give what ``scores`` gives, for several frames; up to ``batch`` windows of one size go through together.

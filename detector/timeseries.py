@@ -49,6 +49,10 @@ HALF_FOUND_SNR: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "screening": {"plume": 38.6, "hotspot": 13.6},
         "confident": {"plume": 38.6, "hotspot": 27.7},
     },
+    "io-detector@0.5.0": {
+        "screening": {"plume": 22.6, "hotspot": 11.5},
+        "confident": {"plume": 41.6, "hotspot": 21.2},
+    },
 }
 """Matched-filter signal-to-noise at which half are found, by model, operating point and kind: as the model's card says,
 or, of 0.1.0, the results on simulated seed 777. Half of the plumes drawn are on the disk or at no trusted limb."""

@@ -104,7 +104,7 @@ class TrainConfig(_Settings):
     """
 
     name: str = "io-detector"
-    version: str = "0.4.0"
+    version: str = "0.5.0"
     seed: int = 1
     accelerator: str = "auto"
     devices: int | str = "auto"

@@ -28,8 +28,8 @@ from detector.frame import CLASSES
 from detector.judge import FEATURES, Judge, Tree, features_of
 from detector.limb import find_limb
 from detector.readers import read_frames
-from detector.regions import find_regions
 from detector.session import Model
+from detector.terminator import possible_regions
 from training.labels import FAINT_SNR, Truth
 from training.metrics import FALSE_ALARM, half_completeness, match_objects
 from training.retakes import retaken
@@ -301,7 +301,7 @@ def quiet_candidates(model: Model, files: Sequence[Path], seed: int, frames: int
                 frames += 1
                 limb = find_limb(frame)
                 scores = model.scores(frame, limb)
-                regions = find_regions(scores, every_region(), limb)
+                regions = possible_regions(frame, limb, scores, every_region())
                 rows = features_of(frame, limb, scores, regions)
                 found += [Candidate(frames, r.kind, r.score, row) for r, row in zip(regions, rows, strict=True)]
     return found
@@ -313,7 +313,7 @@ def candidates_of(model: Model, sample: Sample, number: int) -> list[Candidate]:
     frame = by_kernels(sample.frame, np.random.default_rng(number)) if kernels else as_filed(sample.frame)
     limb = find_limb(frame)
     scores = model.scores(frame, limb)
-    regions = find_regions(scores, every_region(), limb)
+    regions = possible_regions(frame, limb, scores, every_region())
     if not regions:
         return []
     truths = [Truth.cut(str(i), t.kind, t.on(frame.shape), snr_mf=t.snr_mf) for i, t in enumerate(sample.objects)]
