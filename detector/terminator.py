@@ -1,8 +1,9 @@
 """Regions that may be eruptions: those of the scores, less what on the disk may be ground or a mountain top.
 
 Where the Sun is an angle d below the horizon its light passes R (1 / cos d - 1) over the ground: 17 km, as high as Io's
-tallest mountain, at 7.8 degrees. What shines deeper in the night than that stands higher than any mountain. On the lit
-ground a plume is a matter of contrast, and so is the ground: there the network's plumes are hardly ever true.
+tallest mountain, at 7.8 degrees. What shines deeper in the night than that stands higher than any mountain. How far the
+day reaches is seen on the ground beside the region, since a picture's tones put the light's direction off by degrees.
+On lit ground a plume is a matter of contrast, and so is the ground: there the network's plumes are hardly ever true.
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ from detector.regions import Region, altitude_px, find_regions
 
 Floats = NDArray[np.float64]
 
-MOUNTAIN_DEG = 9.0
-"""A plume on the disk is reported only where the Sun is so far below the horizon: 7.8, and the error of the light."""
+MOUNTAIN_DEG = 8.0
+"""A plume on the disk is reported only so far beyond the last lit ground."""
+STRIP_RADII = 0.25
+"""Half the width of the strip, along the Sun's direction, in which lit ground is looked for."""
+LIT_SIGMAS, LIT_SHARE = 5.0, 0.02
+"""Ground is lit where it is brighter than the sky by so many sigmas and by this share of the brightest surface."""
+DAY_DEG = 20
+"""The day is followed from here downwards, degree by degree."""
 
 
 def possible_regions(
@@ -44,7 +51,7 @@ def possible_regions(
     return tuple(
         region
         for region, doubtful in zip(found, on_disk, strict=True)
-        if not doubtful or (sun is not None and _sun_at_peak_deg(frame, region, limb, sun) < -MOUNTAIN_DEG)
+        if not doubtful or (sun is not None and beyond_day_deg(frame, limb, sun, region.peak(frame)) > MOUNTAIN_DEG)
     )
 
 
@@ -52,9 +59,32 @@ def _on_disk(region: Region, limb: Limb) -> bool:
     return region.kind == "plume" and bool(altitude_px(*region.points(), limb).max() < 0)
 
 
-def _sun_at_peak_deg(frame: Frame, region: Region, limb: Limb, sun: Floats) -> float:
-    x, y = region.peak(frame)
-    return float(sun_height_deg(np.array([x]), np.array([y]), limb, sun)[0])
+def beyond_day_deg(frame: Frame, limb: Limb, sun: Floats, place_px: tuple[float, float]) -> float:
+    """How far beyond the last lit ground of its strip a place on the disk lies, in degrees of the Sun's height.
+
+    Less than 0 on lit ground. The Sun's height at the last lit ground counts as 0 where that is lower.
+
+    Args:
+        frame: the picture.
+        limb: trusted.
+        sun: (3,) as :func:`sun_on` says.
+        place_px: column and row.
+
+    """
+    x, y = np.meshgrid(np.arange(frame.shape[1], dtype=float), np.arange(frame.shape[0], dtype=float))
+    side = np.array([-sun[1], sun[0]]) / max(float(np.hypot(sun[0], sun[1])), 1e-9)
+    aside = ((x - place_px[0]) * side[0] + (y - place_px[1]) * side[1]) / limb.radius_px
+    height = np.where((np.abs(aside) < STRIP_RADII) & frame.valid, sun_height_deg(x, y, limb, sun), np.nan)
+    levels = frame.levels
+    dark = levels.sky + max(LIT_SIGMAS * levels.sigma, LIT_SHARE * (levels.bright - levels.sky))
+    day = DAY_DEG
+    while day > -90:
+        ground = frame.image[(height > day - 1) & (height <= day)]
+        if ground.size and np.median(ground) <= dark:
+            break
+        day -= 1
+    here = sun_height_deg(np.array([place_px[0]]), np.array([place_px[1]]), limb, sun)
+    return min(day, 0.0) - float(here[0])
 
 
 def sun_on(frame: Frame, limb: Limb) -> Floats | None:
