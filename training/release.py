@@ -40,7 +40,7 @@ PARITY_ROUNDS = 20
 """Of ten frames each."""
 SIMULATED_ONLY = "Trained on simulated frames and a few real ones without eruptions; no real eruption was labelled."
 LIMITS = (
-    "Most plumes wholly inside the disk's outline are missed; lit mountain tops look like them.",
+    "Plumes on the disk are reported only deep in the night, where no mountain top is lit.",
     SIMULATED_ONLY,
     "Jogs of the limb between JunoCam framelets, and clusters of bad detector pixels, can pass for eruptions.",
     "Scores are calibrated on simulated frames.",
