@@ -1,4 +1,4 @@
-"""Plumes on the disk: the Sun's height in closed form, how far the day reaches, a real mountain beyond the terminator."""
+"""Plumes on the disk: the height of the Sun in closed form, the end of the day, a real mountain beyond the terminator."""
 
 from __future__ import annotations
 
