@@ -28,6 +28,8 @@ STRIP_RADII = 0.25
 """Half the width of the strip, along the Sun's direction, in which lit ground is looked for."""
 LIT_SIGMAS, LIT_SHARE = 5.0, 0.02
 """Ground is lit where it is brighter than the sky by so many sigmas and by this share of the brightest surface."""
+LEAST_SHARE = 0.01
+"""A plume on the disk is at least so bright above the sky, of the brightest surface: what compression leaves is not."""
 DAY_DEG = 20
 """The day is followed from here downwards, degree by degree."""
 
@@ -51,8 +53,15 @@ def possible_regions(
     return tuple(
         region
         for region, doubtful in zip(found, on_disk, strict=True)
-        if not doubtful or (sun is not None and beyond_day_deg(frame, limb, sun, region.peak(frame)) > MOUNTAIN_DEG)
+        if not doubtful or (sun is not None and _above_mountains(frame, limb, region, sun))
     )
+
+
+def _above_mountains(frame: Frame, limb: Limb, region: Region, sun: Floats) -> bool:
+    """Whether a region on the disk is bright enough, and far enough in the night, to be a plume."""
+    (x, y), levels = region.peak(frame), frame.levels
+    share = (float(frame.image[int(y), int(x)]) - levels.sky) / (levels.bright - levels.sky)
+    return share > LEAST_SHARE and beyond_day_deg(frame, limb, sun, (x, y)) > MOUNTAIN_DEG
 
 
 def _on_disk(region: Region, limb: Limb) -> bool:

@@ -1,4 +1,4 @@
-"""Plumes on the disk: the height of the Sun in closed form, the end of the day, a real mountain beyond the terminator."""
+"""Plumes on the disk: the height of the Sun in closed form, the end of the day, a real peak beyond the terminator."""
 
 from __future__ import annotations
 
@@ -77,6 +77,18 @@ def regions_at(angle_deg: float, limb: Limb = LIMB) -> int:
 def test_only_what_no_mountain_reaches_is_a_plume_on_the_disk(angle_deg: float, kept: int) -> None:
     """17 km of height are lit up to 7.8 degrees beyond the terminator."""
     assert regions_at(angle_deg) == kept
+
+
+def test_what_hardly_shines_is_no_plume_on_the_disk() -> None:
+    """A hundredth of the brightest surface: grey steps and blocks of compression are as bright."""
+    frame = half_moon()
+    (x, y), bright = across(-30), frame.levels.bright - frame.levels.sky
+    patch = np.hypot(X - x, Y - y) < 4
+    scores = np.zeros((2, *frame.shape), np.float32)
+    scores[0][patch] = 0.9
+    for share, kept in ((0.006, 0), (0.03, 1)):
+        image = np.where(patch, frame.levels.sky + share * bright, frame.image).astype(np.float32)
+        assert len(possible_regions(Frame.of(image), LIMB, scores, EASY)) == kept
 
 
 def test_at_a_guess_nothing_on_the_disk_is_a_plume() -> None:
