@@ -50,8 +50,8 @@ HALF_FOUND_SNR: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "confident": {"plume": 38.6, "hotspot": 27.7},
     },
     "io-detector@0.5.0": {
-        "screening": {"plume": 22.6, "hotspot": 11.5},
-        "confident": {"plume": 41.6, "hotspot": 21.2},
+        "screening": {"plume": 38.6, "hotspot": 11.9},
+        "confident": {"plume": 40.9, "hotspot": 20.6},
     },
 }
 """Matched-filter signal-to-noise at which half are found, by model, operating point and kind: as the model's card says,
