@@ -60,8 +60,8 @@ def possible_regions(
 def _above_mountains(frame: Frame, limb: Limb, region: Region, sun: Floats) -> bool:
     """Whether a region on the disk is bright enough, and far enough in the night, to be a plume."""
     (x, y), levels = region.peak(frame), frame.levels
-    share = (float(frame.image[int(y), int(x)]) - levels.sky) / (levels.bright - levels.sky)
-    return share > LEAST_SHARE and beyond_day_deg(frame, limb, sun, (x, y)) > MOUNTAIN_DEG
+    least = levels.sky + LEAST_SHARE * (levels.bright - levels.sky)
+    return frame.image[int(y), int(x)] > least and beyond_day_deg(frame, limb, sun, (x, y)) > MOUNTAIN_DEG
 
 
 def _on_disk(region: Region, limb: Limb) -> bool:
