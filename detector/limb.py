@@ -116,16 +116,13 @@ def find_limb(frame: Frame) -> Limb:
     glaring = searched(replace(picture, soft=max(picture.soft, GLARE_SHARE * picture.full)), frame)
     if plain(glaring, Prior.of(frame, picture.factor)):
         return answer(glaring, picture, frame)
-    refused = [(best, picture), (glaring, picture)]
     averaged = picture
     while min(averaged.shape) >= 2 * LEAST_COARSE_PX and averaged.factor < FAINT_FACTOR:
         averaged = coarser(averaged)
         again = searched(averaged, frame)
         if faint(again):
             return answer(again, averaged, frame)
-        if again.circle.r > FAINT_RADIUS_PX:
-            refused.append((again, averaged))
-    return Limb.none(best.reason, guess_of(*max(refused, key=lambda one: one[0].score), frame))
+    return Limb.none(best.reason, guess_of(best, picture, frame))
 
 
 def faint(e: Evidence) -> bool:
