@@ -22,11 +22,11 @@ from detector.regions import Region, altitude_px, find_regions
 
 Floats = NDArray[np.float64]
 
-MOUNTAIN_DEG = 8.0
-"""A plume on the disk is reported only so far beyond the last lit ground."""
+MOUNTAIN_DEG = 10.0
+"""A plume on the disk is reported only so far beyond the last lit ground: 7.8, and what a picture's tones hide."""
 STRIP_RADII = 0.25
 """Half the width of the strip, along the Sun's direction, in which lit ground is looked for."""
-LIT_SIGMAS, LIT_SHARE = 5.0, 0.02
+LIT_SIGMAS, LIT_SHARE = 5.0, 0.01
 """Ground is lit where it is brighter than the sky by so many sigmas and by this share of the brightest surface."""
 LEAST_SHARE = 0.01
 """A plume on the disk is at least so bright above the sky, of the brightest surface: what compression leaves is not."""
