@@ -73,7 +73,7 @@ def network_of(file: Path, card: ModelCard) -> IoNetwork:
     """
     try:
         config = TypeAdapter(NetworkConfig).validate_python(card.training["config"]["network"])
-        fitted = [card.calibration[kind] for kind in KINDS]
+        fitted = [card.calibration.get(kind, {"slope": 1.0, "offset": 0.0}) for kind in KINDS]
         slopes, offsets = ([float(one[what]) for one in fitted] for what in ("slope", "offset"))
     except (KeyError, TypeError, ValidationError) as error:
         remedy = "name a file written by `io-detector export`"

@@ -57,11 +57,11 @@ def test_no_more_false_alarms_than_allowed(false: list[float], allowed: float) -
 
 
 def test_usual_frames_come_first_and_every_camera_in_its_turn() -> None:
-    draws = judging_draws(7, 26)
-    assert [draw.number for draw in draws] == list(range(1, 30))
-    usual, large = draws[:26], draws[26:]
+    draws = judging_draws(7, 60)
+    assert [draw.number for draw in draws] == list(range(1, 64))
+    usual, large = draws[:60], draws[60:]
     assert [draw.camera for draw in usual[:6]] == ["ssi", "junocam", "jiram", "sru", "picture", "ssi"]
-    assert [draw.turn for draw in usual] == [index // 5 for index in range(26)]
+    assert [draw.turn for draw in usual] == [index // 5 for index in range(60)]
     assert len(large) == 3
     assert {draw.seed for draw in usual}.isdisjoint(draw.seed for draw in large)
     assert min(draw.recipe.radius_px[0] for draw in large) == 500
