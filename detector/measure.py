@@ -26,7 +26,7 @@ from detector.geometry import Pointing, east
 from detector.hotspot_measure import Seen, flux_of, power_of
 from detector.limb import Limb
 from detector.plume_measure import Extent, extent_of
-from detector.regions import Region, altitude_px
+from detector.regions import Region, altitude_px, on_the_disk
 from detector.scene import Floats, Scene, excess_above_background, grid
 from detector.vents import TALLEST_KM, UnknownVent, candidates, unknown_vent
 from detector.volcanoes import nearest
@@ -189,7 +189,7 @@ def _plume(scene: Scene, region: Region, excess: Floats) -> dict[str, Any]:
     """Height, width and vent of a plume."""
     if not scene.limb.trusted:
         return {"doubt": Doubt.LIMB_DOUBTED}
-    on_disk = not (altitude_px(*region.points(), scene.limb) > 0).any()
+    on_disk = on_the_disk(region, scene.limb)
     if not (math.isfinite(scene.km_per_px) and scene.pointing.known):
         return {"doubt": Doubt.ON_DISK} if on_disk else {}
     if on_disk:

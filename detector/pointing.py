@@ -115,7 +115,7 @@ def view_of(pointing: Pointing, known: View) -> View:
     """
     x, y, _ = pointing.pixels(np.zeros(3))
     pose = pointing.pose_at(float(y))
-    sun = pointing.sun if np.isfinite(pointing.sun).all() else _sun(known)
+    sun = _with_sun(pointing, known).sun
     towards, pole = -pose.rotation @ pose.position_km, pose.rotation[:, 2]
     right, down = (pole - pole[2] / towards[2] * towards)[:2]
     sub_lat, sub_lon = _place(pose.position_km)

@@ -132,6 +132,11 @@ def altitude_px(x: NDArray[np.float64], y: NDArray[np.float64], limb: Limb) -> N
     return np.hypot(x - limb.x_px, y - limb.y_px) - limb.radius_px
 
 
+def on_the_disk(region: Region, limb: Limb) -> bool:
+    """Whether nothing of a region stands over a limb."""
+    return bool(altitude_px(*region.points(), limb).max() <= 0)
+
+
 def azimuth_deg(x: NDArray[np.float64], y: NDArray[np.float64], limb: Limb) -> NDArray[np.float64]:
     """Position angle on the limb, 0..360: 0 = towards row 0, growing clockwise as the picture is seen."""
     return np.degrees(np.arctan2(x - limb.x_px, limb.y_px - y)) % 360.0
@@ -173,7 +178,7 @@ def _belongs(region: Region, plane: NDArray[np.float32], limb: Limb) -> bool:
         return bool(altitude[plane[region.box][region.pixels].argmax()] <= zone)
     if (np.abs(altitude) <= zone).any():
         return span_deg(azimuth_deg(x, y, limb)) < PLUME_SPAN_DEG
-    return bool(altitude.max() < 0) and limb.source != GUESS
+    return on_the_disk(region, limb) and limb.source != GUESS
 
 
 def _order(region: Region) -> tuple[int, float, int, int]:

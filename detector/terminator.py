@@ -18,7 +18,7 @@ from detector.circle import Circle
 from detector.expected import LEAST_LIKENESS, refined_sun, sun_of_disk, sun_of_view
 from detector.frame import Frame
 from detector.limb import Limb
-from detector.regions import Region, altitude_px, find_regions
+from detector.regions import Region, find_regions, on_the_disk
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def possible_regions(
 
     """
     found = find_regions(scores, thresholds, limb)
-    on_disk = [limb.trusted and _on_disk(region, limb) for region in found]
+    on_disk = [limb.trusted and region.kind == "plume" and on_the_disk(region, limb) for region in found]
     if not any(on_disk):
         return found
     sun = sun_on(frame, limb)
@@ -64,14 +64,11 @@ def _above_mountains(frame: Frame, limb: Limb, region: Region, sun: Floats) -> b
     return frame.image[int(y), int(x)] > least and beyond_day_deg(frame, limb, sun, (x, y)) > MOUNTAIN_DEG
 
 
-def _on_disk(region: Region, limb: Limb) -> bool:
-    return region.kind == "plume" and bool(altitude_px(*region.points(), limb).max() < 0)
-
-
 def beyond_day_deg(frame: Frame, limb: Limb, sun: Floats, place_px: tuple[float, float]) -> float:
     """How far beyond the last lit ground of its strip a place on the disk lies, in degrees of the Sun's height.
 
-    Less than 0 on lit ground. The Sun's height at the last lit ground counts as 0 where that is lower.
+    Less than 0 on lit ground. The day ends where the ground of the strip does not shine any more, seen from the bright
+    side, or at the terminator of ``sun``, whichever lies deeper in the night.
 
     Args:
         frame: the picture.

@@ -124,13 +124,14 @@ def judge_and_points(
     candidates: list[Candidate] = []
     objects: dict[str, list[float]] = {kind: [] for kind in CLASSES}
     draws = judging_draws(seed, frames)
+    of_quiet = quiet_candidates(Model.open(model, device="cpu"), quiet, seed, len(draws))  # a bad file shows at once
     with ProcessPoolExecutor(workers, get_context("spawn"), _open, (model,)) as pool:
         for done, (seen, things) in enumerate(pool.map(_looked_at, draws, chunksize=8), start=1):
             candidates += seen
             for kind, snr_mf in things if done <= frames else ():
                 objects[kind].append(snr_mf)
             progress(done, len(draws))
-    candidates += quiet_candidates(Model.open(model, device="cpu"), quiet, seed, len(draws))
+    candidates += of_quiet
     judge, all_scores = fit_judge(candidates)
     usual = [n for n, candidate in enumerate(candidates) if candidate.frame <= frames]
     candidates, scores = [candidates[n] for n in usual], all_scores[usual]

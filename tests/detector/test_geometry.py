@@ -444,6 +444,14 @@ def test_a_view_comes_back_from_its_pointing(mirrored: bool) -> None:
     assert (back.target, back.mirrored) == ("IO", mirrored)
 
 
+@pytest.mark.parametrize(("target", "sub_solar_lon_w_deg"), [("IO", VIEW.sub_solar_lon_w_deg), ("JUPITER", math.nan)])
+def test_where_kernels_have_no_sun_it_is_the_label_s_if_that_is_of_io(target: str, sub_solar_lon_w_deg: float) -> None:
+    sunless = replace(pinhole(VIEW), sun=np.full(3, np.nan))
+    back = view_of(sunless, replace(VIEW, target=target))
+    assert back.sub_solar_lon_w_deg == pytest.approx(sub_solar_lon_w_deg, nan_ok=True)
+    assert math.isnan(back.phase_deg) == (target != "IO")
+
+
 def test_a_row_of_the_table_is_read_like_a_label() -> None:
     view = view_of_row(ROW, 1.016e-5)
     assert math.isnan(view.phase_deg)

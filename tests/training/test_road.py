@@ -85,6 +85,14 @@ def test_a_model_is_judged_anew_and_its_network_stays(road: Path) -> None:
     assert "judged anew" in (road / "anew.md").read_text()
 
 
+def test_a_negative_that_is_no_picture_is_named_before_a_frame_is_judged(road: Path) -> None:
+    bad = road / "bad.jpg"
+    bad.write_text("no picture")
+    words = ("rejudge", road / "tiny.onnx", "--out", road / "never.onnx", "--version", "9", "--negative", bad)
+    io_detector(*words, code=2)  # 8,000 frames would take half an hour
+    assert not (road / "never.onnx").exists()
+
+
 def test_evaluate_writes_a_report_that_stands_alone(road: Path) -> None:
     io_detector("evaluate", road / "frames", "--out", road / "report", "--model", road / "tiny.onnx")
     report = json.loads((road / "report" / "report.json").read_text())
