@@ -1,4 +1,4 @@
-"""Circles on a frame: what a circle is, fitting one to edge points, and proposing some from edges with directions."""
+"""Circles on a frame: what a circle is, and proposing some from edges with directions."""
 
 from __future__ import annotations
 
@@ -27,10 +27,6 @@ class Circle:
     y: float
     r: float
 
-    def residuals(self, points: Array) -> Array:
-        """(n,) distance of (n, 2) points from the circle, px, positive outside."""
-        return np.hypot(points[:, 0] - self.x, points[:, 1] - self.y) - self.r
-
     def unbinned(self, factor: int, x0: float = 0.0, y0: float = 0.0) -> Circle:
         """Return the circle on the picture whose window at (x0, y0) was binned ``factor`` x ``factor``."""
         return Circle(factor * (self.x + 0.5) - 0.5 + x0, factor * (self.y + 0.5) - 0.5 + y0, factor * self.r)
@@ -43,24 +39,6 @@ class Circle:
         """Whether centre and radius agree within ``share`` of the radius, or 1.5 px."""
         apart = np.hypot(self.x - other.x, self.y - other.y) + abs(self.r - other.r)
         return bool(apart < max(1.5, share * min(self.r, other.r)))
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted circle.
-
-    Attributes:
-        circle: the circle.
-        covariance: (3, 3) of (x, y, r), px², widened for neighbouring points that err together.
-        scatter_px: robust 1-sigma of the points' distance from the circle.
-        inlier: (n,) bool, the points that carry the fit.
-
-    """
-
-    circle: Circle
-    covariance: Array
-    scatter_px: float
-    inlier: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -84,71 +62,6 @@ class Edges:
     def take(self, chosen: NDArray[np.int_]) -> Edges:
         """Keep the chosen edges."""
         return Edges(self.points[chosen], self.inward[chosen], self.strength[chosen])
-
-
-def normal_equations(points: Array, weights: Array, at: Circle) -> tuple[Array, Array]:
-    """(3, 3) and (3,) of the weighted geometric least squares for a step in (x, y, r)."""
-    dx, dy = points[:, 0] - at.x, points[:, 1] - at.y
-    distance = np.hypot(dx, dy) + 1e-9
-    jacobian = np.stack([dx / distance, dy / distance, np.ones_like(distance)])
-    weighted = jacobian * weights
-    return weighted @ jacobian.T, weighted @ (distance - at.r)
-
-
-def step(points: Array, weights: Array, at: Circle, radius_prior: tuple[float, float]) -> tuple[Circle, Array]:
-    """One Gauss-Newton step; the prior is (radius, 1-sigma), sigma inf for none. Also the normal matrix."""
-    normal, right = normal_equations(points, weights, at)
-    known, sigma = radius_prior
-    normal[2, 2] += sigma**-2
-    right[2] += sigma**-2 * (known - at.r)
-    dx, dy, dr = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(3) + 1e-12 * np.eye(3), right)
-    return Circle(float(at.x + dx), float(at.y + dy), float(at.r + dr)), normal
-
-
-def together(residuals: Array, block: int = 6) -> float:
-    """How many times, >= 1, the variance of a mean grows because residuals that are neighbours err together."""
-    whole = len(residuals) // block * block
-    if whole < 4 * block:
-        return 1.5
-    of_blocks = residuals[:whole].reshape(-1, block).mean(axis=1)
-    alone = residuals[:whole].var()
-    return float(np.clip(block * of_blocks.var() / alone, 1.0, 4.0 * block)) if alone > 0 else 1.0
-
-
-def fit_circle(
-    points: Array, weights: Array, start: Circle, floor_px: float, radius_prior: tuple[float, float] = (0.0, np.inf)
-) -> Fit:
-    """Robust circle through edge points in azimuth order: Tukey's biweight, its scale falling with the scatter.
-
-    Args:
-        points: (n, 2) x, y in px, n >= 5.
-        weights: (n,) trust in each point, 0..1.
-        start: where to begin.
-        floor_px: the scatter is not believed to be smaller.
-        radius_prior: known radius and its 1-sigma in px; sigma inf where it is not known.
-
-    """
-    circle, normal, scatter = start, np.eye(3), floor_px
-    for _ in range(8):
-        off = circle.residuals(points)
-        scatter = max(floor_px, 1.4826 * weighted_median(np.abs(off), weights))
-        robust = weights * np.clip(1 - (off / (4.0 * scatter)) ** 2, 0, None) ** 2
-        circle, normal = step(points, robust / scatter**2, circle, radius_prior)
-        if not circle.r > 0:
-            return Fit(start, np.full((3, 3), np.inf), np.inf, np.zeros(len(points), bool))
-    off = circle.residuals(points)
-    inlier = (np.abs(off) < 4.0 * scatter) & (weights > 0)
-    covariance = np.linalg.pinv(normal, hermitian=True) * together(off[inlier])
-    return Fit(circle, np.asarray(covariance, float), scatter, inlier)
-
-
-def weighted_median(values: Array, weights: Array) -> float:
-    """Return the value with half of the weight below it; 0 where nothing weighs."""
-    order = np.argsort(values)
-    mass = np.cumsum(weights[order])
-    if mass.size == 0 or mass[-1] <= 0:
-        return 0.0
-    return float(values[order][np.searchsorted(mass, 0.5 * mass[-1])])
 
 
 def propose(edges: Edges, smallest: float, largest: float, count: int, rng: np.random.Generator) -> list[Circle]:

@@ -19,6 +19,7 @@ from detector.errors import InputError
 from detector.frame import CLASSES, Frame
 from detector.geometry import Pointing
 from detector.limb import Limb, find_limb
+from detector.limb_look import ready
 from detector.mask import Mask
 from detector.measure import measure
 from detector.optics import Optics
@@ -93,7 +94,7 @@ class Detector:
         kernels: folder of SPICE kernels; IO_DETECTOR_KERNELS of the environment where not given.
 
     Raises:
-        ModelError: there is no released model, or it cannot be used.
+        ModelError: there is no released model, or it or the limb's network cannot be used.
         InputError: the model has no such operating point.
 
     """
@@ -105,6 +106,7 @@ class Detector:
             from detector.session import Model  # onnxruntime is slow to load and not needed before
 
             model = Model.open()
+        ready()
         points = model.card.operating_points
         if operating_point not in points:
             raise InputError("operating point", f"{operating_point!r} is not one of {', '.join(sorted(points))}")

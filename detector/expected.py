@@ -1,23 +1,21 @@
-"""What Io's limb should look like at a place on a frame: its radius, how it departs from a circle, and how it is lit.
+"""What Io's limb should look like at a place on a frame: its radius, how it departs from a circle, and its light.
 
 A view that knows the range gives the radius; one that knows the sub-spacecraft point and north gives the figure of the
 ellipsoid too, through the camera's lens; with the sub-solar point it says where the limb is sunlit. Where the view is
 silent the picture itself tells the light: a sphere lit from each of many directions is compared with the disk.
 
 Directions of light are told apart by Minnaert's law, I ~ mu0^k mu^(k-1), k = 0.6 (Io in the visible: 0.5-0.7, Simonelli
-& Veverka, Icarus 59, 1984). It is too bright at the limb, where lunar-Lambert's, 2 L mu0 / (mu0 + mu) + (1 - L) mu0, is
-used (McEwen, Icarus 92, 1991): on which side of the limb the steepest fall lies depends on the last few pixels.
+& Veverka, Icarus 59, 1984).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from detector.circle import Circle
 from detector.frame import IO_RADII_KM, IO_RADIUS_KM, Frame, View
@@ -30,20 +28,11 @@ from detector.optics import junocam_optics, optics_of
 Array = NDArray[np.float64]
 
 MINNAERT_K = 0.6
-LUNAR = 0.7
-EXPOSURES = (1.0, 2.0, 4.0, 10.0, 30.0, 100.0, 1e3, 1e5)
-"""Brightness over the full scale for which overexposed edges are worked out."""
-LIT_ANGLES = 91
-LIT = 0.05
-"""Of the sub-solar point's brightness: what is lit."""
-MOSTLY_FULL, LOG_SIGMAS = 0.9, (0.5, 1.0)
-"""1-sigma of an exposure's logarithm, for disks of which less than this share is full, and more."""
 RADIUS_SHARE = {"galileo_ssi": 0.004, "jiram": 0.004, "lorri": 0.004, "sru": 0.005, "junocam": 0.005}
 """1-sigma by which a limb's radius is off from the view's, of the radius: lenses, and framelets that jog."""
 OTHER_RADIUS_SHARE = 0.01
 FAR_OFF = 0.03
 """Share of the radius by which no lens changes it; beyond the chip its polynomial may."""
-STEP_PX = 0.25
 OUTLINE = 180
 """Points of the outline."""
 LIKENESS_ACROSS = 10
@@ -236,23 +225,6 @@ def refined_sun(linear: Image, circle: Circle, sun: Array) -> Array:
     return sun
 
 
-def log_exposure(linear: Image, circle: Circle, sun: Array, full_scale: float) -> tuple[float, float]:
-    """How overexposed a disk is by how much of it is full: log(brightness / full scale), and its 1-sigma.
-
-    Where nearly all of it is, it may be more overexposed than can be told.
-    """
-    x, y = _points_of_disk(int(np.clip(circle.r, 6, FINE_ACROSS)))
-    z = np.sqrt(1 - x * x - y * y)
-    light = scattered(np.maximum(sun @ np.stack([x, y, z]), 0), z)
-    seen = _sampled(linear, circle, x, y)
-    lit = np.isfinite(seen) & (light > LIT)
-    if lit.sum() < 10:
-        return 0.0, LOG_SIGMAS[1]
-    full = float((seen[lit] >= full_scale).mean())
-    level = -math.log(float(np.quantile(light[lit], 1 - full)))
-    return max(level, 0.0), LOG_SIGMAS[0] if full < MOSTLY_FULL else LOG_SIGMAS[1]
-
-
 def _sampled(linear: Image, circle: Circle, x: Array, y: Array) -> Array:
     """(n,) pixels at points of a disk whose radius is 1; NaN off the picture."""
     column = np.rint(circle.x + x * circle.r).astype(int)
@@ -261,11 +233,6 @@ def _sampled(linear: Image, circle: Circle, x: Array, y: Array) -> Array:
     seen = np.full(column.shape, np.nan)
     seen[inside] = linear[row[inside], column[inside]]
     return seen
-
-
-def scattered(mu0: Array, mu: Array) -> Array:
-    """Brightness of ground by the cosines of incidence and emission, 1 for light and camera straight above."""
-    return np.asarray(mu0 * (2 * LUNAR / np.maximum(mu0 + mu, 0.02) + 1 - LUNAR))
 
 
 def _around(sun: Array, step: float) -> Array:
@@ -312,111 +279,6 @@ def _lit(suns: Array, x: Array, y: Array) -> Array:
     z = np.sqrt(1 - x * x - y * y)
     spheres = np.maximum(suns @ np.stack([x, y, z]), 0) ** MINNAERT_K * z ** (MINNAERT_K - 1)
     return np.asarray(np.minimum(spheres, np.percentile(spheres, 90, axis=1, keepdims=True)))
-
-
-@dataclass(frozen=True)
-class LitEdge:
-    """The steepest fall near the limb of a lit sphere, azimuth by azimuth.
-
-    Attributes:
-        offset_px: (n,) where it lies, from the limb outwards.
-        height: (n,) its steepness, of the steepest anywhere.
-
-    """
-
-    offset_px: Array
-    height: Array
-
-
-def lit_edge(
-    sun: Array, radius_px: float, azimuth: Array, blurs_px: tuple[float, float], window_px: float, exposure: float = 0.0
-) -> LitEdge:
-    """Where the steepest fall is seen, within ``window_px`` of the limb.
-
-    Args:
-        sun: (3,) as ``sun_of_view``.
-        radius_px: of the limb.
-        azimuth: (n,) radians.
-        blurs_px: 1-sigma of the camera's blur, and of the smoothing with which the fall is sought.
-        window_px: px to either side.
-        exposure: brightness of the sub-solar point over the full scale, where pixels are cut off; 0 for no end.
-
-    """
-    offset, light = _across_limb(sun, radius_px, azimuth, blurs_px, window_px)
-    return _edge(offset, np.minimum(light, 1 / exposure) if exposure else light, blurs_px[1], window_px)
-
-
-def _across_limb(
-    sun: Array, radius_px: float, azimuth: Array, blurs_px: tuple[float, float], window_px: float
-) -> tuple[Array, Array]:
-    """Offsets from the limb (m,), px, and a lit sphere's brightness there (n, m) after the camera's blur."""
-    reach = window_px + 4 * math.hypot(*blurs_px)
-    offset = np.arange(-reach, reach + STEP_PX, STEP_PX)
-    rho = 1 + offset / radius_px
-    inside = np.clip(rho, 0, 1)
-    mu = np.sqrt(np.maximum(1 - inside**2, 1e-6))
-    along = np.cos(azimuth) * sun[0] + np.sin(azimuth) * sun[1]
-    mu0 = np.maximum(inside * along[:, None] + mu * sun[2], 0)
-    light = scattered(mu0, mu) * ((rho <= 1) & (rho >= 0))
-    return offset, ndimage.gaussian_filter1d(light, blurs_px[0] / STEP_PX, axis=1, mode="nearest")
-
-
-def _edge(offset: Array, light: Array, blur_px: float, window_px: float) -> LitEdge:
-    fall = -ndimage.gaussian_filter1d(light, blur_px / STEP_PX, axis=1, order=1, mode="nearest")
-    fall[:, np.abs(offset) > window_px] = -1
-    peak, shift, top = summits(fall)
-    return LitEdge(offset[peak] + shift * STEP_PX, top / max(float(top.max()), 1e-12))
-
-
-@dataclass(frozen=True)
-class LitLimb:
-    """``lit_edge`` all along a limb, also for the exposures beyond the scale, which a picture does not tell.
-
-    Attributes:
-        sun: (3,) as ``sun_of_view``.
-        radius_px, blurs_px, window_px: as for ``lit_edge``.
-
-    """
-
-    sun: Array
-    radius_px: float
-    blurs_px: tuple[float, float]
-    window_px: float
-
-    @cached_property
-    def _angle(self) -> Array:
-        """(n,) radians from the side of the light: the limb is the same on both sides of it."""
-        return np.linspace(0, math.pi, LIT_ANGLES)
-
-    @cached_property
-    def _light(self) -> tuple[Array, Array]:
-        turned = np.array([math.hypot(self.sun[0], self.sun[1]), 0.0, self.sun[2]])
-        return _across_limb(turned, self.radius_px, self._angle, self.blurs_px, self.window_px)
-
-    @cached_property
-    def _within_scale(self) -> LitEdge:
-        return _edge(*self._light, self.blurs_px[1], self.window_px)
-
-    @cached_property
-    def _overexposed(self) -> Array:
-        """(m, n) where edges lie at ``EXPOSURES``, px."""
-        offset, light = self._light
-        cut = np.minimum(light, 1 / np.array(EXPOSURES)[:, None, None]).reshape(-1, len(offset))
-        return _edge(offset, cut, self.blurs_px[1], self.window_px).offset_px.reshape(len(EXPOSURES), -1)
-
-    def at(self, azimuth: Array) -> LitEdge:
-        """Edges of what is not overexposed, at azimuths (n,)."""
-        angle, edge = self._from_light(azimuth), self._within_scale
-        return LitEdge(np.interp(angle, self._angle, edge.offset_px), np.interp(angle, self._angle, edge.height))
-
-    def overexposed(self, azimuth: Array) -> Array:
-        """(m, n) where overexposed edges lie at azimuths (n,) with ``EXPOSURES``, px."""
-        angle = self._from_light(azimuth)
-        return np.stack([np.interp(angle, self._angle, row) for row in self._overexposed])
-
-    def _from_light(self, azimuth: Array) -> Array:
-        side = math.atan2(self.sun[1], self.sun[0])
-        return np.abs((azimuth - side + math.pi) % (2 * math.pi) - math.pi)
 
 
 def summits(rows: Array) -> tuple[NDArray[np.int_], Array, Array]:

@@ -1,8 +1,12 @@
-"""Io's limb: a circle on the frame with its error, or the answer that there is none to trust."""
+"""Io's limb: a circle on the frame with its error, or the answer that there is none to trust.
+
+picture -> edges -> proposed circles -> those that come to rest at a limb -> looks of the limb network -> the likeliest.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +16,8 @@ from scipy import ndimage
 from detector.circle import Circle, Edges, propose, vote
 from detector.expected import expected_radius
 from detector.frame import Frame
-from detector.limb_edges import COARSE_PX, Picture, bin_mean, coarser, edges_of, picture_of
-from detector.limb_evidence import Evidence, judge, refine
-from detector.limb_fit import precise
+from detector.limb_edges import COARSE_PX, Picture, bin_mean, coarser, edges_of, picture_of, working_factor
+from detector.limb_look import Look, first_look, last_look
 from detector.limb_settle import settle
 
 SMALLEST_PX = 8.0
@@ -22,24 +25,28 @@ SMALLEST_WORKING_PX = 5.0
 PER_WINDOW = 5
 UNLIKELY = 2
 """Proposals of another size than the predicted one that are looked at in each window."""
-LOOKED_AT = 6
-"""Circles judged of those that came to rest."""
+LOOKED_AT = 8
+"""Circles looked at of those of one search that came to rest."""
 LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 GUESS, GUESS_ARC_DEG = "guess", 10.0
-"""A refused circle is a guess where so much of it was seen as an edge."""
+"""A refused circle is a guess where so much of it stands out."""
+TRUSTED = 0.5
+"""Logarithm of the odds from which a circle is a limb; the network's zero is even."""
+AGREES, DISAGREES = 1.0, -2.0
+"""What a radius that the view knows adds to that."""
+PLAIN = 4.0
+"""Where a circle is so plainly a limb no other is looked for."""
 GLARE_SHARE = 0.2
-"""Where no limb is found, one so plain that it needs no second opinion is sought once more among the steps of this
-share of the brightest surface and more: a halo, or what compression left around the disk, hid it."""
+"""Where no limb is found, one is sought once more among the steps of this share of the brightest surface and more: a
+halo, or what compression left around the disk, hid it."""
 FAINT_FACTOR = 4
 LEAST_COARSE_PX = 48
 """A disk too faint to be found is sought again where pixels are averaged, up to so many; no picture gets smaller."""
-FAINT_CONTRAST, FAINT_SCATTER_PX, FAINT_DOUBT, FAINT_RADIUS_PX = 20.0, 0.6, 1.25, 8.0
-"""What such a disk must keep to, in averaged pixels: with more contrast it was seen before, and was refused."""
-PLAIN_PX = 25.0
-SYSTEMATIC_PX = {"junocam": 0.1, "sru": 0.17}
+SECOND_TRUSTED = 2.0
+"""What a circle of these later searches needs: each is one more chance to be wrong."""
 SYSTEMATIC_SHARE = 0.001
-"""1-sigma beyond that of the fit: of cameras that smear, jog and bloom, and of every radius."""
+"""1-sigma beyond that of the fit, of every radius."""
 
 
 @dataclass(frozen=True)
@@ -93,48 +100,85 @@ class Limb:
 
 
 def find_limb(frame: Frame) -> Limb:
-    """Find Io's limb in a frame: several circles are proposed, each is refined and judged, the best trusted one wins.
+    """Find Io's limb in a frame: circles are proposed, the limb network looks at each, the likeliest trusted one wins.
 
     Works on any unit; brightness scale and offset do not matter. A radius predicted by a label or SPICE
     (``frame.view``, target IO) adds proposals and holds the radius to about 1 %; the predicted centre is only one
-    place to begin, the edges say where the disk is. Without a trusted circle the answer is ``Limb.none`` with the
-    reason that the best circle failed.
+    place to begin, the edges say where the disk is. Without a trusted circle the answer is ``Limb.none`` with how
+    likely the best circle was.
 
     The circle is the one closest to the whole outline of the ellipsoid where the view says how it lies, and is seen
     through the camera's lens (``figured``); else it is the one through what is seen. ``sigma_px`` is the 1-sigma of the
-    centre on either axis: the fit's, 0.1 % of the radius, and what the frames of a camera were measured to be off by
-    besides (``io-detector benchmark limb``, tuning seed 42000).
+    centre on either axis: what the network learned of its own errors, and 0.1 % of the radius.
+
+    Raises:
+        ModelError: the limb network's file is missing or broken.
+
     """
     if min(frame.shape) < 2 * SMALLEST_PX:
         return Limb.none(f"the frame of {frame.shape[1]} x {frame.shape[0]} px is smaller than the smallest disk")
     if not frame.valid.any():
         return Limb.none("no valid pixel")
-    picture = picture_of(frame)
-    best = searched(picture, frame)
-    if not best.reason:
-        return answer(best, picture, frame)
-    glaring = searched(replace(picture, soft=max(picture.soft, GLARE_SHARE * picture.full)), frame)
-    if plain(glaring, Prior.of(frame, picture.factor)):
-        return answer(glaring, picture, frame)
-    averaged = picture
-    while min(averaged.shape) >= 2 * LEAST_COARSE_PX and averaged.factor < FAINT_FACTOR:
-        averaged = coarser(averaged)
-        again = searched(averaged, frame)
-        if faint(again):
-            return answer(again, averaged, frame)
-    return Limb.none(best.reason, guess_of(best, picture, frame))
+    best: Sight | None = None
+    for number, picture in enumerate(pictures(picture_of(frame))):
+        seen = searched(picture, frame)
+        if seen and seen.odds > (SECOND_TRUSTED if number else TRUSTED):
+            return answer(seen, frame)
+        best = best if number else seen
+    return Limb.none(*refusal(best, frame))
 
 
-def faint(e: Evidence) -> bool:
-    """Whether a circle of an averaged picture is a limb too faint to be seen before, not a wrong answer once more."""
-    plainly = e.scatter_px < FAINT_SCATTER_PX and e.doubt < FAINT_DOUBT
-    return not e.reason and plainly and e.contrast < FAINT_CONTRAST and e.circle.r > FAINT_RADIUS_PX
+def pictures(picture: Picture) -> Iterator[Picture]:
+    """The picture, as it is and as it is searched again where nothing was found."""
+    yield picture
+    yield replace(picture, soft=max(picture.soft, GLARE_SHARE * picture.full))
+    while min(picture.shape) >= 2 * LEAST_COARSE_PX and picture.factor < FAINT_FACTOR:
+        picture = coarser(picture)
+        yield picture
 
 
-def searched(picture: Picture, frame: Frame) -> Evidence:
-    """The best circle of a picture, trusted or not."""
+@dataclass(frozen=True)
+class Sight:
+    """A circle that was looked at.
+
+    Attributes:
+        look: what was seen.
+        picture: where.
+        odds: logarithm of the odds that it is Io's limb, what the view says of its radius included.
+        expected: whether it has the radius that the view says.
+
+    """
+
+    look: Look
+    picture: Picture
+    odds: float
+    expected: bool
+
+
+def searched(picture: Picture, frame: Frame) -> Sight | None:
+    """The likeliest circle of a picture, trusted or not; None where nothing comes to rest."""
     prior = Prior.of(frame, picture.factor)
-    return choose(candidates(picture, prior), prior)
+    best: Sight | None = None
+    for starts in starts_in(picture, prior):
+        for sight in sights(picture, frame, starts, prior):
+            if best is None or sight.odds > best.odds:
+                best = sight
+        if best and best.odds > PLAIN:
+            break
+    return best
+
+
+def sights(picture: Picture, frame: Frame, starts: list[Circle], prior: Prior) -> Iterator[Sight]:
+    """Look at the most promising circles near which proposals came to rest, until one is plain."""
+    for settled in settle(picture, starts, [prior.known(start) for start in starts])[:LOOKED_AT]:
+        if settled.arc_deg < LEAST_PROMISE_DEG:
+            continue
+        if look := first_look(picture, frame, settled.circle):
+            expected = prior.known(look.circle)[0] > 0
+            told = 0.0 if not prior.r > 0 else AGREES if expected else DISAGREES
+            yield Sight(look, picture, look.limb + told, expected)
+            if look.limb + told > PLAIN:
+                return
 
 
 @dataclass(frozen=True)
@@ -176,38 +220,14 @@ class Prior:
         return not self.r > 0 or abs(circle.r - self.r) < 0.2 * self.r + 3
 
 
-def candidates(picture: Picture, prior: Prior) -> list[Evidence]:
-    """Judge circles of the predicted radius, then any on the whole picture, then in its windows, until one is plain."""
+def starts_in(picture: Picture, prior: Prior) -> Iterator[list[Circle]]:
+    """Circles of the predicted radius, then any on the whole picture, then those in its windows."""
     first, *others = windows(picture)
     edges = edges_in(picture, first)
-    judged = promising(picture, prior.circles() + voted(edges, first, prior), prior)
-    if not any(plain(e, prior) for e in judged):
-        judged += promising(picture, proposed(edges, first, prior), prior)
-    if any(plain(e, prior) for e in judged):
-        return judged
+    yield prior.circles() + voted(edges, first, prior)
+    yield proposed(edges, first, prior)
     rest = [(edges_in(picture, window), window) for window in others]
-    starts = [start for of in rest for start in voted(*of, prior) + proposed(*of, prior)]
-    return judged + promising(picture, starts, prior)
-
-
-def promising(picture: Picture, starts: list[Circle], prior: Prior) -> list[Evidence]:
-    """Judge the most promising circles near which proposals came to rest; none smaller than a plain limb."""
-    judged: list[Evidence] = []
-    for settled in settle(picture, starts, [prior.known(start) for start in starts])[:LOOKED_AT]:
-        plainest = max((e.circle.r for e in judged if plain(e, prior)), default=0.0)
-        if settled.arc_deg < LEAST_PROMISE_DEG or settled.circle.r < 1.1 * plainest:
-            continue
-        if evidence := weighed(picture, settled.circle, prior):
-            judged.append(evidence)
-            if evidence.from_prior and plain(evidence, prior):
-                break
-    return judged
-
-
-def plain(e: Evidence, prior: Prior) -> bool:
-    """Whether a circle is so plainly a limb that only a larger one could be Io's instead."""
-    fits = e.from_prior or not prior.r > 0
-    return fits and not e.reason and e.sharp and e.doubt < 0.8 and e.arc_deg > 120 and e.circle.r > PLAIN_PX
+    yield [start for of in rest for start in voted(*of, prior) + proposed(*of, prior)]
 
 
 @dataclass(frozen=True)
@@ -280,67 +300,30 @@ def proposed(edges: Edges, window: Window, prior: Prior) -> list[Circle]:
     return likely + [circle for circle in circles if circle not in likely][:UNLIKELY]
 
 
-def weighed(picture: Picture, start: Circle, prior: Prior) -> Evidence | None:
-    """Refine and judge a settled circle; None when there is nothing to refine on."""
-    known = prior.known(start)
-    fit = refine(picture, start, known)
-    return judge(picture, fit, known) if fit else None
+def refusal(best: Sight | None, frame: Frame) -> tuple[str, Limb | None]:
+    """Why there is no limb, and the likeliest circle as a guess where some of it stands out, unless of another body."""
+    if best is None:
+        return "no edge that curves like a limb", None
+    share = 1 / (1 + math.exp(-best.odds))
+    reason = f"the likeliest circle is Io's limb with a probability of {share:.0%} only"
+    if best.look.arc_deg < GUESS_ARC_DEG or not frame.may_show_io:
+        return reason, None
+    guess = answer(best, frame)
+    return reason, replace(guess, source=GUESS) if guess.trusted else None
 
 
-def choose(judged: list[Evidence], prior: Prior) -> Evidence:
-    """Choose the largest of the plain circles; else the trusted one of highest score; else the best refused one.
-
-    Where the radius is predicted, a circle that has it goes first, and another one needs over half of a circle:
-    beside Io it is most likely another body.
-    """
-    if not judged:
-        return Evidence(Circle(0, 0, 1), reason="no edge that curves like a limb")
-    trusted = [e for e in judged if not e.reason]
-    expected = [e for e in trusted if e.from_prior]
-    if prior.r > 0 and not expected:
-        trusted = [e for e in trusted if e.arc_deg > 200]
-    if not trusted:
-        best = max(judged, key=lambda e: e.score)
-        return best if best.reason else replace(best, reason="the only limb has another radius than Io's")
-    moons = expected or [e for e in trusted if not is_planet_beside(e, trusted)]
-    return max(
-        (e for e in moons if plain(e, prior)), key=lambda e: e.circle.r, default=max(moons, key=lambda e: e.score)
-    )
-
-
-def is_planet_beside(candidate: Evidence, trusted: list[Evidence]) -> bool:
-    """Whether a candidate is over twelve times larger than a well-seen disk beside it: Jupiter's radius is 39 of Io's.
-
-    Where over a third of the candidate's limb is seen, the small disk must stand clear of it: a round plume does not.
-    """
-    big = candidate.circle
-    for other in trusted:
-        small = other.circle
-        clear = math.hypot(big.x - small.x, big.y - small.y) - big.r > 1.5 * small.r
-        if other.arc_deg > 120 and other.sharp and big.r > 12 * small.r and (clear or candidate.arc_deg < 120):
-            return True
-    return False
-
-
-def guess_of(refused: Evidence, picture: Picture, frame: Frame) -> Limb | None:
-    """The best refused circle, fitted as a trusted one is; None where hardly any of it was seen, or of another body."""
-    if refused.arc_deg < GUESS_ARC_DEG or not frame.may_show_io:
-        return None
-    guess = answer(refused, picture, frame)
-    return replace(guess, source=GUESS) if guess.trusted else None
-
-
-def answer(best: Evidence, picture: Picture, frame: Frame) -> Limb:
-    """Put the chosen circle in pixels of the frame, fitted once more at full size; none where it is too small."""
-    circle = best.circle.unbinned(picture.factor)
+def answer(best: Sight, frame: Frame) -> Limb:
+    """Look at the chosen circle closely and put it in pixels of the frame; none where it is too small."""
+    picture, look = best.picture, best.look
+    if picture.factor == working_factor(frame) > 1:
+        whole = picture_of(frame, FULL_PX)
+        if closer := first_look(whole, frame, look.circle.unbinned(picture.factor).binned(whole.factor)):
+            picture, look = whole, closer
+    look = last_look(picture, frame, look)
+    circle, sigma = look.circle.unbinned(picture.factor), look.sigma_px * picture.factor
     if circle.r < SMALLEST_PX - 0.4:
         return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")
     predicted = "spice" if frame.view.source == "spice" else "label"
-    source = predicted if best.from_prior else "image"
-    sigma, figured = best.sigma_px * picture.factor, False
-    whole = picture if picture.factor == 1 else picture_of(frame, FULL_PX)
-    if whole.factor == 1 and (fit := precise(whole, frame, circle)):
-        circle, figured = fit.circle, fit.figured
-        sigma = math.sqrt(np.linalg.eigvalsh(fit.covariance[:2, :2])[-1])
-    sigma = math.hypot(sigma, SYSTEMATIC_PX.get(frame.instrument, 0.0), SYSTEMATIC_SHARE * circle.r)
-    return Limb(circle.x, circle.y, circle.r, sigma, source, best.arc_deg, figured=figured)
+    source = predicted if best.expected else "image"
+    sigma = math.hypot(sigma, SYSTEMATIC_SHARE * circle.r)
+    return Limb(circle.x, circle.y, circle.r, sigma, source, best.look.arc_deg, figured=look.figured)

@@ -1,15 +1,15 @@
-"""Where a picture falls from bright to dark: edge points to propose circles, radial profiles to fit and judge them."""
+"""Where a picture falls from bright to dark: the picture that is searched for the limb, and its edge points."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from detector.circle import Circle, Edges
+from detector.circle import Edges
 from detector.frame import Frame
 from detector.levels import Levels, measure_levels
 
@@ -41,10 +41,15 @@ class Picture:
     sky: float = 0.0
     sigma: float = 1.0
 
-    @property
+    @cached_property
     def full(self) -> float:
         """How far the brightest surface rises above the sky, sigmas."""
         return float(np.nanpercentile(self.linear[::4, ::4], 99.5))
+
+    @cached_property
+    def brightest(self) -> float:
+        """The highest value, sigmas."""
+        return float(np.nanmax(self.linear))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -57,9 +62,14 @@ class Picture:
         return np.arcsinh(linear / np.float32(self.soft))
 
 
+def working_factor(frame: Frame, largest_px: int = WORKING_PX) -> int:
+    """How the frame is binned to be no larger than ``largest_px``."""
+    return max(1, -(-max(frame.shape) // largest_px))
+
+
 def picture_of(frame: Frame, largest_px: int = WORKING_PX) -> Picture:
     """Prepare the frame as the search looks at it, binned to ``largest_px``; brightness scale and offset fall out."""
-    factor = max(1, -(-max(frame.shape) // largest_px))
+    factor = working_factor(frame, largest_px)
     pixels = frame.image if frame.valid.all() else np.where(frame.valid, frame.image, np.float32(np.nan))
     binned = bin_mean(pixels, factor)
     levels = measured(binned, frame.levels if factor == 1 else None)
@@ -197,99 +207,3 @@ def crests(size: Image, rows: NDArray[np.int_], columns: NDArray[np.int_], inwar
     points = np.stack([columns[top], rows[top]], axis=1) + np.clip(shift, -0.5, 0.5)[:, None] * inward
     edges = Edges(points.astype(float), inward.astype(float), here.astype(float))
     return edges if len(edges) <= MOST_EDGES else edges.take(np.argsort(-edges.strength, kind="stable")[:MOST_EDGES])
-
-
-@dataclass(frozen=True)
-class Profiles:
-    """Brightness along radii of a circle.
-
-    Attributes:
-        values: (N, M) float; NaN where a radius runs off the frame or over a pixel that is not valid.
-        azimuth: (N,) radians, 0 along +x, growing towards +y (rows down).
-        offset: (M,) px from the circle, positive outside, evenly spaced.
-
-    """
-
-    values: NDArray[np.floating]
-    azimuth: NDArray[np.float64]
-    offset: NDArray[np.float64]
-
-
-def profiles(image: Image, circle: Circle, sectors: int, offset: NDArray[np.float64], across: int = 1) -> Profiles:
-    """Sample an image along the radii of a circle, each the mean of ``across`` neighbouring radii of its sector."""
-    azimuth = np.asarray((np.arange(sectors * across) + 0.5) * (2 * math.pi / (sectors * across)), np.float64)
-    inside = in_sight(image.shape, circle, azimuth, float(offset[-1]))
-    values = np.full((sectors * across, len(offset)), np.nan, np.float32)
-    reach = circle.r + offset
-    y = circle.y + np.sin(azimuth[inside])[:, None] * reach
-    x = circle.x + np.cos(azimuth[inside])[:, None] * reach
-    values[inside] = ndimage.map_coordinates(image, [y, x], order=1, mode="constant", cval=np.nan, output=np.float32)
-    values[:, reach < 0] = np.nan
-    grouped = values.reshape(sectors, across, len(offset)).mean(axis=1)
-    return Profiles(grouped, azimuth.reshape(sectors, across).mean(axis=1), offset)
-
-
-def in_sight(shape: tuple[int, ...], circle: Circle, azimuth: NDArray[np.float64], margin: float) -> NDArray[np.bool_]:
-    """(N,) whether the circle at each azimuth lies within the frame widened by ``margin`` px."""
-    x, y = circle.x + circle.r * np.cos(azimuth), circle.y + circle.r * np.sin(azimuth)
-    return (x > -margin) & (x < shape[1] + margin) & (y > -margin) & (y < shape[0] + margin)
-
-
-@dataclass(frozen=True)
-class Descents:
-    """The steepest fall from inside to outside along each radius: azimuth order; only radii where one was found.
-
-    Attributes:
-        points: (n, 2) x, y in px.
-        fall: (n,) steepness, in units of the image a px, > 0.
-
-    """
-
-    points: NDArray[np.float64]
-    fall: NDArray[np.float64]
-
-
-def steepest_descents(picture: Picture, circle: Circle, look: Look) -> Descents:
-    """Sub-pixel places of steepest fall near a circle, one a radius."""
-    step = 0.5 if look.window < 30 else look.window / 60
-    margin = 3 * max(look.blur, step)
-    offset = np.arange(-look.window - margin, look.window + margin + step, step)
-    seen = profiles(picture.linear, circle, sector_count(picture.shape, circle, look.sectors), offset, look.across)
-    slope = -ndimage.gaussian_filter1d(seen.values, max(look.blur / step, 0.7), axis=1, order=1, mode="nearest") / step
-    slope[:, np.abs(offset) > look.window + step] = -np.inf
-    slope[np.isnan(slope)] = -np.inf
-    peak = np.clip(slope.argmax(axis=1), 1, len(offset) - 2)
-    rows = np.arange(len(peak))
-    before, top, after = (slope[rows, peak + k] for k in (-1, 0, 1))
-    good = np.isfinite(before) & np.isfinite(after) & (top >= before) & (top >= after) & (top > 0)
-    before, top, after = before[good], top[good], after[good]
-    shift = 0.5 * (before - after) / np.minimum(before + after - 2 * top, -1e-12)
-    reach = circle.r + offset[peak[good]] + np.clip(shift, -0.5, 0.5) * step
-    angle = seen.azimuth[good]
-    points = np.stack([circle.x + reach * np.cos(angle), circle.y + reach * np.sin(angle)], axis=1)
-    return Descents(points, top.astype(float))
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a pass looks for the edge.
-
-    Attributes:
-        window: px to either side of the circle.
-        blur: px, smoothing along the radius.
-        sectors: at most this many radii.
-        across: neighbouring radii averaged into one.
-
-    """
-
-    window: float
-    blur: float
-    sectors: int
-    across: int
-
-
-def sector_count(shape: tuple[int, int], circle: Circle, most: int) -> int:
-    """Sectors of a whole circle: two pixels of arc each, at least 48, at most ``most`` on the part within the frame."""
-    fine = math.pi * circle.r
-    share = in_sight(shape, circle, np.radians(np.arange(0.0, 360.0, 0.5), dtype=np.float64), 0.0).mean()
-    return int(np.clip(min(fine, most / max(share, 0.01)), 48, 7200))

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from detector.card import CARD_KEY, ModelCard, Threshold
 from detector.closer import sectors
 from detector.errors import ModelError
-from detector.frame import CLASSES, Frame, sha256_of
+from detector.frame import CLASSES, Frame
 from detector.judge import JUDGE_KEY, Judge, likely
 from detector.limb import Limb
+from detector.modelfile import checked_digest
 from detector.regions import Region
 from detector.shrink import enlarged, factor_of, shrunk
 from detector.terminator import possible_regions
@@ -62,7 +63,7 @@ class Model:
 
         ort.disable_telemetry_events()  # what is looked at stays here
         path = RELEASED if path is None else path
-        digest = _checked_digest(path)
+        digest = checked_digest(path)
         options = ort.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
@@ -193,18 +194,6 @@ def _equal_sized(looks: Iterable[_Look], batch: int) -> Iterator[list[_Look]]:
         if len(together) == batch:
             yield waiting.pop(size)
     yield from waiting.values()
-
-
-def _checked_digest(path: Path) -> str:
-    if not path.is_file():
-        raise ModelError(path, "no such model file", "name one with --model, or export one with `io-detector export`")
-    digest = sha256_of(path)
-    beside = path.with_suffix(".sha256")
-    promised = beside.read_text(errors="replace").split()[:1] if beside.is_file() else [digest]
-    if promised != [digest]:
-        said = promised[0] if promised else "nothing: it is empty"
-        raise ModelError(path, f"its sha256 is {digest}, {beside.name} promises {said}", "fetch or export it again")
-    return digest
 
 
 def _providers(device: str, available: list[str]) -> list[str]:

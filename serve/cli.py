@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from serve.worker import Settings
 
 USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
-GOING_ON = ("detect", "fetch", "merge", "train", "watch")
+GOING_ON = ("detect", "fetch", "merge", "train", "train-limb", "watch")
 """Commands that take up an interrupted run."""
 
 app = typer.Typer(
@@ -574,6 +574,22 @@ def train(
     """Train a model, or go on with an interrupted run."""
     best = _room("training.train").train(config, out, overrides or [])
     typer.echo(f"best weights in {best}")
+
+
+@app.command()
+def train_limb(
+    config: Annotated[
+        Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, show_default=False, help="The configuration.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUN", file_okay=False, show_default=False, help="Its folder.")],
+    file: Annotated[Path, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="To write.")],
+) -> None:
+    """Train the network that finds the limb, or go on with an interrupted run, and write its file."""
+    from serve.show import Bar
+
+    with Bar(_stderr(), "drawing") as bar:
+        gap = _room("training.limb_train").train_and_release(config, out, file, bar.at)
+    typer.echo(f"{file}: torch and onnxruntime differ by {gap:.1g} at most")
 
 
 @app.command()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 from detector import Detector, Frame, read_frames
 from detector.agreement import agreed
+from detector.limb_look import RELEASED as LIMB_NETWORK
+from detector.modelfile import checked_digest
 from detector.products import find_products
 from detector.session import RELEASED, Model
 from detector.timeseries import HALF_FOUND_SNR
@@ -31,6 +35,13 @@ def test_the_released_file_is_small_and_says_what_it_is(detector: Detector) -> N
     assert card.parity["largest_gap"] < 1e-3
     assert card.parity["unmatched_regions"] == 0
     assert card.limits
+
+
+def test_the_limb_network_is_small_and_says_where_it_comes_from() -> None:
+    assert LIMB_NETWORK.stat().st_size < 2_000_000
+    assert LIMB_NETWORK.with_suffix(".sha256").read_text().split()[0] == checked_digest(LIMB_NETWORK)
+    session = onnxruntime.InferenceSession(str(LIMB_NETWORK), providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["training"])["strips"] > 50_000
 
 
 def test_the_upper_limits_of_a_time_series_rest_on_the_card(detector: Detector) -> None:

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.circle import Circle, Edges, fit_circle, propose, vote
+from detector.circle import Circle, Edges, propose, vote
 from detector.frame import IO_RADIUS_KM, Frame, View
 from detector.limb import Limb, find_limb
-from detector.limb_edges import Picture, Profiles, picture_of
-from detector.limb_evidence import fall_width
+from detector.limb_edges import Picture, picture_of
 from detector.limb_settle import settle
 
 SHAPE = (220, 260)
@@ -245,21 +244,6 @@ def test_scale_and_offset_of_the_brightness_change_nothing(scale: float, offset:
     assert limb.as_array() == pytest.approx(FOUND.as_array(), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    ("lit", "width"),
-    [((-6.0, 0.0), 0.5), ((-2.0, 0.0), 0.5), ((-4.0, -1.0), 0.5), ((-6.0, 12.0), math.inf)],
-    ids=["a disk", "a crescent of two pixels", "the same further in", "nothing falls"],
-)
-def test_how_wide_an_edge_is_does_not_depend_on_how_thin_the_crescent_is(
-    lit: tuple[float, float], width: float
-) -> None:
-    """Light from one offset to another: it falls from one sample to the next, however dark it is further in."""
-    offset = np.arange(-6.0, 12.0, 0.5)
-    light = ((offset >= lit[0]) & (offset < lit[1])).astype(float)
-    seen = Profiles(np.tile(light, (9, 1)), np.linspace(0, 6, 9), offset)
-    assert fall_width(seen, np.ones(9, bool)) == width
-
-
 # --- the label's prediction -------------------------------------------------------------------------------------------
 
 
@@ -301,25 +285,6 @@ def ring(circle: Circle, start: float, stop: float, count: int = 80) -> Edges:
     a = np.linspace(start, stop, count)
     out = np.stack([np.cos(a), np.sin(a)], axis=1)
     return Edges(np.array([circle.x, circle.y]) + circle.r * out, -out, np.ones(count))
-
-
-def test_a_fit_recovers_a_circle_and_ignores_a_sixth_of_outliers() -> None:
-    truth = Circle(40.0, -12.0, 55.0)
-    points = ring(truth, 0.3, 2.6).points
-    points[10:23] += 4.0
-    fit = fit_circle(points, np.ones(80), Circle(42, -10, 52), floor_px=0.01)
-    assert (fit.circle.x, fit.circle.y, fit.circle.r) == pytest.approx((40, -12, 55), abs=1e-3)
-    assert not fit.inlier[10:23].any()
-
-
-def test_a_known_radius_holds_a_short_arc() -> None:
-    truth = Circle(0.0, 0.0, 100.0)
-    edges = ring(truth, 0.0, 0.25, 40)
-    points = edges.points + np.random.default_rng(2).normal(0, 0.3, (40, 2))
-    free = fit_circle(points, np.ones(40), Circle(5, 5, 95), 0.3)
-    held = fit_circle(points, np.ones(40), Circle(5, 5, 95), 0.3, (100.0, 0.5))
-    assert abs(held.circle.r - 100) < 1
-    assert held.covariance[2, 2] < free.covariance[2, 2]
 
 
 def test_edges_propose_the_circle_they_lie_on() -> None:

@@ -1,0 +1,183 @@
+"""Strips around circles of simulated frames, with the true limb: what the limb network learns from.
+
+Of every frame there are the circles at which the search comes to rest, right and wrong ones, and some of the true
+circle moved at random, for a first and for a last look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.circle import Circle
+from detector.expected import expected_at
+from detector.frame import Frame
+from detector.limb import FULL_PX, SMALLEST_PX, Prior, starts_in
+from detector.limb_edges import Picture, picture_of
+from detector.limb_look import full_scale
+from detector.limb_settle import settle
+from detector.limb_strip import COLUMNS, ROWS, WIDE_ROWS, coarse_reach_px, fine_reach_px, strip_of
+from training.simulate.product import expose
+from training.simulate.recipe import INSTRUMENTS, Recipe
+from training.simulate.scene import Sample
+from training.simulate.told import as_filed
+
+Progress = Callable[[int, int], None]
+Array = NDArray[np.float64]
+
+RECIPE = Recipe(no_limb=0.12)
+EACH = 2
+"""Frames of a product."""
+JUDGED = 4
+MOVED = (coarse_reach_px, coarse_reach_px, fine_reach_px, fine_reach_px)
+LEAST_MOVE, LARGEST_MOVE = 0.02, 0.45
+"""1-sigma of the moves, shares of the strip's reach."""
+WITHIN = 0.97
+"""Share of the reach within which the limb must lie all along."""
+BLOCK = 400
+"""Products in a block."""
+
+STRIP = np.dtype(
+    [
+        ("near", np.float16, (ROWS, COLUMNS)),
+        ("wide", np.float16, (WIDE_ROWS, COLUMNS)),
+        ("facts", np.float32, 7),
+        ("offset", np.float32, COLUMNS),
+        ("departure", np.float32, COLUMNS),
+        ("stands_out", np.bool_, COLUMNS),
+        ("step", np.float32, 3),
+        ("limb", np.bool_),
+        ("judged", np.bool_),
+        ("product", np.int32),
+    ]
+)
+"""A strip: brightness and facts as ``LimbStrip``; px from its circle to the true limb's at each azimuth, and on to the
+ellipsoid's outline; where the limb stands out; how far x, y and radius are off, px; whether the true limb lies
+within; whether the circle is one of the search's; and of which product."""
+
+
+def strips(
+    folder: Path, seed: int, products: int, workers: int, progress: Progress = lambda done, total: None
+) -> list[Path]:
+    """Draw the strips of ``products`` simulated products, in blocks that are kept in ``folder``; give the files.
+
+    Blocks that are there already are not drawn again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, products, BLOCK)
+    files = [folder / f"{seed}-{start}-{min(start + BLOCK, products)}.npy" for start in starts]
+    with ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn")) as pool:
+        for done, _ in enumerate(pool.map(partial(_block, seed, products), starts, files), start=1):
+            progress(done, len(files))
+    return files
+
+
+def _block(seed: int, products: int, start: int, file: Path) -> None:
+    if file.is_file():
+        return
+    cv2.setNumThreads(1)
+    rows = [row for index in range(start, min(start + BLOCK, products)) for row in _of_product(seed, index)]
+    part = file.with_suffix(".part")
+    with part.open("wb") as stream:
+        np.save(stream, np.array(rows, STRIP))
+    part.replace(file)
+
+
+def _of_product(seed: int, index: int) -> Iterator[Any]:
+    samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], RECIPE, seed, index).samples
+    rng = np.random.default_rng([seed, index])
+    for number in rng.permutation(len(samples))[:EACH]:
+        yield from of_sample(samples[number], index, rng)
+
+
+def of_sample(sample: Sample, product: int, rng: np.random.Generator) -> Iterator[Any]:
+    """Strips of one frame, as its file alone tells of the view."""
+    frame = as_filed(sample.frame)
+    picture = picture_of(frame)
+    prior = Prior.of(frame, picture.factor)
+    starts = [start for some in starts_in(picture, prior) for start in some]
+    settled = settle(picture, starts, [prior.known(start) for start in starts])[:JUDGED]
+    circles = [one.circle.unbinned(picture.factor) for one in settled]
+    whole = picture if picture.factor == 1 else picture_of(frame, FULL_PX)
+    if whole.factor != 1:
+        return
+    truth = _Truth.of(sample)
+    for circle in circles:
+        yield from _strip(whole, frame, circle, coarse_reach_px(circle.r), truth, product, judged=True)
+    if truth:
+        for reach in MOVED:
+            circle = _moved(truth.circle, reach(truth.circle.r), rng)
+            yield from _strip(whole, frame, circle, reach(truth.circle.r), truth, product, judged=False)
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The true limb: its circle, the outline's departure from that by azimuth, and which of 360 degrees stand out."""
+
+    circle: Circle
+    azimuth: Array
+    departure: Array
+    seen: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, sample: Sample) -> _Truth | None:
+        """None where the frame shows no limb of a disk large enough to be Io's."""
+        limb = sample.limb
+        if not (limb.trusted and limb.radius_px >= SMALLEST_PX and sample.limb_seen.any()):
+            return None
+        circle = Circle(limb.x_px, limb.y_px, limb.radius_px)
+        azimuth = np.linspace(-math.pi, math.pi, 361)
+        return cls(circle, azimuth, expected_at(sample.frame, circle).departure(azimuth), sample.limb_seen)
+
+    def offset_px(self, circle: Circle, azimuth: Array) -> Array:
+        """(n,) px outwards from a circle to the true one along its radii; NaN where they miss it."""
+        dx, dy = self.circle.x - circle.x, self.circle.y - circle.y
+        along, aside = dx * np.cos(azimuth) + dy * np.sin(azimuth), dy * np.cos(azimuth) - dx * np.sin(azimuth)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(along + np.sqrt(self.circle.r**2 - aside**2) - circle.r)
+
+    def departure_px(self, azimuth: Array) -> Array:
+        """(n,) px from the circle on to the outline."""
+        return np.interp(azimuth, self.azimuth, self.departure, period=2 * math.pi)
+
+    def stands_out(self, azimuth: Array) -> NDArray[np.bool_]:
+        """(n,) whether the limb is seen; the truth counts its degrees clockwise from up."""
+        return self.seen[np.rint(np.degrees(azimuth) + 90).astype(int) % 360]
+
+
+def _strip(
+    picture: Picture, frame: Frame, circle: Circle, reach_px: float, truth: _Truth | None, product: int, *, judged: bool
+) -> Iterator[Any]:
+    """One strip, or none where the frame shows nothing of it."""
+    strip = strip_of(picture, circle, reach_px, full_scale(picture, frame))
+    if strip is None:
+        return
+    row = np.zeros((), STRIP)
+    row["near"], row["wide"], row["facts"] = strip.near, strip.wide, strip.facts
+    row["judged"], row["product"] = judged, product
+    if truth:
+        offset, seen = truth.offset_px(circle, strip.azimuth_rad), truth.stands_out(strip.azimuth_rad)
+        around = offset if strip.whole or not seen.any() else offset[seen]
+        within = bool(np.abs(around).max() < WITHIN * reach_px)
+        if within and np.isfinite(offset).all():
+            row["offset"], row["departure"] = offset, truth.departure_px(strip.azimuth_rad)
+            row["stands_out"], row["limb"] = seen, True
+            row["step"] = [truth.circle.x - circle.x, truth.circle.y - circle.y, truth.circle.r - circle.r]
+    yield row[()]
+
+
+def _moved(circle: Circle, reach_px: float, rng: np.random.Generator) -> Circle:
+    """A circle moved at random, mostly a little, within a strip's reach."""
+    low, high = math.log(LEAST_MOVE), math.log(LARGEST_MOVE)
+    x, y, r = rng.normal(0, reach_px * math.exp(rng.uniform(low, high)), 3)
+    return Circle(circle.x + x, circle.y + y, max(circle.r + r, 0.5 * circle.r))

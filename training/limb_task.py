@@ -1,0 +1,148 @@
+"""One step of the limb network's training: where circles belong, how sure that is, and what is no limb."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from models.limb_network import COLUMNS, ROWS, LimbNetwork
+from training.task import one_cycle
+
+Batch = dict[str, Tensor]
+
+FIT_SHARE, ROWS_SHARE, LIMB_SHARE, STANDING_SHARE = 0.3, 0.5, 0.5, 0.2
+"""Of the losses in their sum."""
+DEGREES_OF_FREEDOM = 4.0
+"""Of Student's distribution of a circle's error: a few are far off."""
+LOOSE = 1e-2
+"""Weight with which a circle stays where it is, per reach squared: keeps short arcs from running away."""
+FIGURE_SHARE, KNOWN = 0.002, 1e-4
+"""1-sigma of the ellipsoid's longer axis where its orientation is not known, of the radius; and where it is, in
+reaches."""
+ASKED_ARC = 14
+"""Columns that stand out of a limb that must be found."""
+
+
+class LimbTask(lightning.LightningModule):
+    """Trains a ``LimbNetwork``."""
+
+    def __init__(self, learning_rate: float, weight_decay: float, steps: int) -> None:
+        super().__init__()
+        self.learning_rate, self.weight_decay, self.steps = learning_rate, weight_decay, steps
+        self.network = LimbNetwork()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Weighted sum of the losses; every other orientation counts as known."""
+        known = torch.rand(len(batch["facts"]), device=self.device) < 0.5
+        losses, _, _ = self._losses(batch, known)
+        self.log_dict({f"train_{k}": v for k, v in losses.items()}, on_step=False, on_epoch=True, batch_size=1)
+        return (
+            FIT_SHARE * losses["fit"] + ROWS_SHARE * losses["rows"] + LIMB_SHARE * losses["limb"]
+            + STANDING_SHARE * losses["standing"]
+        )  # fmt: skip
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Losses, and the share of circles that are right: within a pixel or 1 % of the radius."""
+        losses, error, limb = self._losses(batch, torch.ones(len(batch["facts"]), dtype=torch.bool))
+        asked = limb & batch["judged"] & (batch["stands_out"].sum(dim=1) >= ASKED_ARC)
+        allowed = (0.01 * batch["facts"][:, 1]).clamp(min=1.0)
+        values = {f"val_{k}": v for k, v in losses.items()}
+        self.log_dict(values, on_epoch=True, batch_size=len(limb))
+        right = (error[asked] <= allowed[asked]).float()
+        self.log("val_right", right.mean() if len(right) else 0.0, on_epoch=True, batch_size=max(len(right), 1))
+
+    def _losses(self, batch: Batch, known: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Losses, (B,) errors of the centres, px, and which strips hold a limb."""
+        reach, limb = batch["facts"][:, 0], batch["limb"]
+        said = self.network.heads(batch["near"], batch["wide"], batch["facts"])
+        departure = torch.where(known[:, None], batch["departure"], 0.0) / reach[:, None]
+        figure = torch.where(known, KNOWN, FIGURE_SHARE * batch["facts"][:, 1] / reach)
+        step, covariance = laid_through(said.offset - departure, said.weight, azimuths(batch["facts"]), figure)
+        off = step - batch["step"].double() / reach[:, None]
+        outline = (batch["offset"] + batch["departure"]) / reach[:, None]
+        shown = batch["stands_out"] & limb[:, None] & (outline.abs() < 1)
+        judged = batch["judged"]
+        losses = {
+            "fit": unlikely(off[limb], covariance[limb]).mean(),
+            "rows": _missed_rows(said.rows.float(), outline)[shown].mean(),
+            "limb": F.binary_cross_entropy_with_logits(said.limb[judged].float(), limb[judged].float()),
+            "standing": F.binary_cross_entropy_with_logits(said.stands_out.float(), shown.float()),
+        }
+        return losses, torch.hypot(off[:, 0], off[:, 1]) * reach, limb
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; the learning rate rises over the first tenth of the run and falls to nothing by its end."""
+        optimiser = torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / self.steps))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def azimuths(facts: Tensor) -> Tensor:
+    """(B, C) azimuths of a strip's columns, radians."""
+    return facts[:, 5, None] + torch.arange(COLUMNS, device=facts.device) * facts[:, 6, None]
+
+
+def laid_through(offset: Tensor, weight: Tensor, azimuth: Tensor, figure: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay circles through offsets, as ``detector.limb_learned`` does.
+
+    Args:
+        offset: (B, C) in reaches.
+        weight: (B, C) logarithms of inverse variances.
+        azimuth: (B, C) radians.
+        figure: (B,) 1-sigma of the outline's second harmonic, in reaches.
+
+    Returns:
+        (B, 3) steps of x, y, radius and (B, 3, 3) their covariance, in reaches.
+
+    """
+    harmonics = [azimuth.cos(), azimuth.sin(), torch.ones_like(azimuth), (2 * azimuth).cos(), (2 * azimuth).sin()]
+    design = torch.stack(harmonics, dim=-1).double()
+    weighed = design * weight.double().exp()[..., None]
+    loose = torch.full((len(offset), 5), LOOSE, dtype=torch.float64, device=offset.device)
+    loose[:, 3:] = figure.double()[:, None] ** -2
+    covariance = torch.linalg.inv(design.transpose(1, 2) @ weighed + torch.diag_embed(loose))
+    pull = (weighed * offset.double()[..., None]).sum(dim=1)
+    return (covariance @ pull[..., None])[:, :3, 0], covariance[:, :3, :3]
+
+
+def unlikely(off: Tensor, covariance: Tensor) -> Tensor:
+    """(B,) negative logarithm of Student's density of errors (B, 3) with covariances (B, 3, 3), but for a constant."""
+    precision = torch.linalg.inv(covariance)
+    square = (off[:, None] @ precision @ off[..., None])[:, 0, 0]
+    nu = DEGREES_OF_FREEDOM
+    return 0.5 * (nu + 3) * torch.log1p(square / nu) - 0.5 * torch.logdet(precision)
+
+
+def _missed_rows(rows: Tensor, outline: Tensor) -> Tensor:
+    """(B, C) cross-entropy of the rows' logits with the two rows between which the outline lies."""
+    place = (outline + 1) * ROWS / 2 - 0.5
+    first = place.floor().clamp(0, ROWS - 2)
+    share = (place - first).clamp(0, 1)
+    spoken = rows.log_softmax(dim=1)
+    below, above = (spoken.gather(1, (first.long() + k)[:, None])[:, 0] for k in (0, 1))
+    return -((1 - share) * below + share * above)
+
+
+def mirrored(batch: Batch, rng: torch.Generator | None = None) -> Batch:
+    """A batch with its frames mirrored up-down, left-right, both or neither, all alike."""
+    for axis in (0, 1):
+        if torch.rand((), generator=rng) < 0.5:
+            batch = _mirrored(batch, axis)
+    return batch
+
+
+def _mirrored(batch: Batch, axis: int) -> Batch:
+    """Azimuths become pi minus themselves (axis 0: x turns round) or minus themselves (axis 1: y does)."""
+    turned = dict(batch)
+    for name in ("near", "wide", "offset", "departure", "stands_out"):
+        turned[name] = batch[name].flip(-1)
+    facts, step = batch["facts"].clone(), batch["step"].clone()
+    last = facts[:, 5] + (batch["near"].shape[-1] - 1) * facts[:, 6]
+    facts[:, 5] = (math.pi - last) if axis == 0 else -last
+    step[:, axis] *= -1
+    return {**turned, "facts": facts, "step": step}
