@@ -106,7 +106,7 @@ class Detector:
             from detector.session import Model  # onnxruntime is slow to load and not needed before
 
             model = Model.open()
-        ready()
+        self.limb_sha256 = ready()
         points = model.card.operating_points
         if operating_point not in points:
             raise InputError("operating point", f"{operating_point!r} is not one of {', '.join(sorted(points))}")

@@ -51,7 +51,6 @@ class Expected:
         radius_sigma_px: 1-sigma of it; inf where not known.
         azimuth: (n,) radians, 0 along +x, growing towards +y.
         departure_px: (n,) the limb's distance outside its best circle.
-        framelet: (n,) which framelet of a mosaic shows it, from the one that shows the circle's centre; else None.
         oriented: whether the outline is that of the ellipsoid, turned as the view says.
 
     """
@@ -60,18 +59,11 @@ class Expected:
     radius_sigma_px: float = math.inf
     azimuth: Array = field(default_factory=lambda: np.zeros(1))
     departure_px: Array = field(default_factory=lambda: np.zeros(1))
-    framelet: Array | None = None
     oriented: bool = False
 
     def departure(self, azimuth: Array) -> Array:
         """(m,) departure from the circle at azimuths, px."""
         return np.interp(azimuth, self.azimuth, self.departure_px, period=2 * math.pi)
-
-    def framelet_at(self, azimuth: Array) -> Array:
-        """(m,) which framelet shows the limb at azimuths; 0 everywhere on what is no mosaic."""
-        if self.framelet is None:
-            return np.zeros(azimuth.shape)
-        return np.rint(np.interp(azimuth, self.azimuth, self.framelet, period=2 * math.pi))
 
 
 def expected_radius(frame: Frame, circle: Circle) -> tuple[float, float]:
@@ -114,23 +106,23 @@ def _on_mosaic(frame: Frame, circle: Circle, framelets: Framelets, sigma: float)
     place, best = circle, circle
     for _ in range(2):
         place = Circle(place.x + circle.x - best.x, place.y + circle.y - best.y, circle.r)
-        x, y, framelet = _jagged(frame, place, framelets)
+        x, y = _jagged(frame, place, framelets)
         if not np.isfinite(x + y).all():
             return Expected(expected_radius(frame, circle)[0], sigma)
         best = circle_through(x, y)
     azimuth = np.arctan2(y - best.y, x - best.x)
     order = np.argsort(azimuth)
     away = np.hypot(x - best.x, y - best.y) - best.r
-    return Expected(best.r, sigma, azimuth[order], away[order], framelet[order], _oriented(frame.view))
+    return Expected(best.r, sigma, azimuth[order], away[order], _oriented(frame.view))
 
 
-def _jagged(frame: Frame, place: Circle, framelets: Framelets) -> tuple[Array, Array, Array]:
-    """Io's limb on a mosaic if its centre is seen at ``place``: x, y in pixels, and framelets from the centre's."""
+def _jagged(frame: Frame, place: Circle, framelets: Framelets) -> tuple[Array, Array]:
+    """Io's limb on a mosaic if its centre is seen at ``place``: x, y in pixels."""
     home = int(framelets.shown(np.array(place.y)))
     pose = _pose(frame.view, framelets.sight(place.x, place.y))
     sight = Pointing("label", framelets.optics, (pose,), radii_km=_radii(frame.view)).sights[0]
-    x, y, which = framelets.pixels((sight.rim(OUTLINE) - pose.position_km) @ pose.rotation.T, home)
-    return x, y, (which - home).astype(np.float64)
+    x, y, _ = framelets.pixels((sight.rim(OUTLINE) - pose.position_km) @ pose.rotation.T, home)
+    return x, y
 
 
 def _mosaic_scales(frame: Frame, x_px: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ picture -> edges -> proposed circles -> those that come to rest at a limb -> loo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from scipy import ndimage
 from detector.circle import Circle, Edges, propose, vote
 from detector.expected import expected_radius
 from detector.frame import Frame
-from detector.limb_edges import COARSE_PX, Picture, bin_mean, coarser, edges_of, picture_of, working_factor
+from detector.limb_edges import COARSE_PX, Picture, bin_mean, coarser, edges_of, picture_of
 from detector.limb_look import Look, first_look, last_look
 from detector.limb_settle import settle
 
@@ -31,22 +32,26 @@ LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 GUESS, GUESS_ARC_DEG = "guess", 10.0
 """A refused circle is a guess where so much of it stands out."""
-TRUSTED = 0.5
-"""Logarithm of the odds from which a circle is a limb; the network's zero is even."""
+TRUSTED = 0.0
+"""Logarithm of the odds from which a circle is a limb."""
 AGREES, DISAGREES = 1.0, -2.0
-"""What a radius that the view knows adds to that."""
-PLAIN = 4.0
+"""What a radius that the view tells adds to that."""
+PLAIN = 2.5
 """Where a circle is so plainly a limb no other is looked for."""
+UNCERTAIN_SHARE = 0.03
+"""A circle of which so little is seen that its centre is not known to this share of the radius is not trusted."""
 GLARE_SHARE = 0.2
 """Where no limb is found, one is sought once more among the steps of this share of the brightest surface and more: a
 halo, or what compression left around the disk, hid it."""
 FAINT_FACTOR = 4
 LEAST_COARSE_PX = 48
 """A disk too faint to be found is sought again where pixels are averaged, up to so many; no picture gets smaller."""
-SECOND_TRUSTED = 2.0
+SECOND_TRUSTED = 1.5
 """What a circle of these later searches needs: each is one more chance to be wrong."""
 SYSTEMATIC_SHARE = 0.001
 """1-sigma beyond that of the fit, of every radius."""
+ERROR_FACTOR = {"unknown": 1.6, "sru": 1.15, "junocam": 1.1}
+"""How much larger errors are than the network says, by camera; pictures that somebody toned are the worst."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,11 @@ def find_limb(frame: Frame) -> Limb:
     Works on any unit; brightness scale and offset do not matter. A radius predicted by a label or SPICE
     (``frame.view``, target IO) adds proposals and holds the radius to about 1 %; the predicted centre is only one
     place to begin, the edges say where the disk is. Without a trusted circle the answer is ``Limb.none`` with how
-    likely the best circle was.
+    likely the best circle of the first search was.
 
     The circle is the one closest to the whole outline of the ellipsoid where the view says how it lies, and is seen
     through the camera's lens (``figured``); else it is the one through what is seen. ``sigma_px`` is the 1-sigma of the
-    centre on either axis: what the network learned of its own errors, and 0.1 % of the radius.
+    centre on either axis: what the network learned of its own errors, by camera, and 0.1 % of the radius.
 
     Raises:
         ModelError: the limb network's file is missing or broken.
@@ -120,21 +125,25 @@ def find_limb(frame: Frame) -> Limb:
     if not frame.valid.any():
         return Limb.none("no valid pixel")
     best: Sight | None = None
-    for number, picture in enumerate(pictures(picture_of(frame))):
-        seen = searched(picture, frame)
+    for number, (picture, shown) in enumerate(searches(frame)):
+        seen = searched(picture, shown, frame)
         if seen and seen.odds > (SECOND_TRUSTED if number else TRUSTED):
-            return answer(seen, frame)
+            limb = answer(seen, frame)
+            if limb.sigma_px <= UNCERTAIN_SHARE * limb.radius_px:
+                return limb
         best = best if number else seen
     return Limb.none(*refusal(best, frame))
 
 
-def pictures(picture: Picture) -> Iterator[Picture]:
-    """The picture, as it is and as it is searched again where nothing was found."""
-    yield picture
-    yield replace(picture, soft=max(picture.soft, GLARE_SHARE * picture.full))
+def searches(frame: Frame) -> Iterator[tuple[Picture, Picture]]:
+    """Give pictures to seek edges in, and with each the one that is looked at: the frame as it is, if not too large."""
+    picture = picture_of(frame)
+    shown = picture if picture.factor == 1 else picture_of(frame, FULL_PX)
+    yield picture, shown
+    yield replace(picture, soft=max(picture.soft, GLARE_SHARE * picture.full)), shown
     while min(picture.shape) >= 2 * LEAST_COARSE_PX and picture.factor < FAINT_FACTOR:
         picture = coarser(picture)
-        yield picture
+        yield picture, picture
 
 
 @dataclass(frozen=True)
@@ -145,40 +154,28 @@ class Sight:
         look: what was seen.
         picture: where.
         odds: logarithm of the odds that it is Io's limb, what the view says of its radius included.
-        expected: whether it has the radius that the view says.
 
     """
 
     look: Look
     picture: Picture
     odds: float
-    expected: bool
 
 
-def searched(picture: Picture, frame: Frame) -> Sight | None:
-    """The likeliest circle of a picture, trusted or not; None where nothing comes to rest."""
+def searched(picture: Picture, shown: Picture, frame: Frame) -> Sight | None:
+    """The likeliest of the circles that a picture proposes, trusted or not; None where there is nothing to look at."""
     prior = Prior.of(frame, picture.factor)
     best: Sight | None = None
-    for starts in starts_in(picture, prior):
-        for sight in sights(picture, frame, starts, prior):
-            if best is None or sight.odds > best.odds:
-                best = sight
-        if best and best.odds > PLAIN:
+    for circle in itertools.chain.from_iterable(places(picture, prior)):
+        look = first_look(shown, frame, circle.unbinned(picture.factor).binned(shown.factor))
+        if look is None:
+            continue
+        told = 0.0 if not prior.r > 0 else AGREES if look.expected else DISAGREES
+        if best is None or look.limb + told > best.odds:
+            best = Sight(look, shown, look.limb + told)
+        if best.odds > PLAIN:
             break
     return best
-
-
-def sights(picture: Picture, frame: Frame, starts: list[Circle], prior: Prior) -> Iterator[Sight]:
-    """Look at the most promising circles near which proposals came to rest, until one is plain."""
-    for settled in settle(picture, starts, [prior.known(start) for start in starts])[:LOOKED_AT]:
-        if settled.arc_deg < LEAST_PROMISE_DEG:
-            continue
-        if look := first_look(picture, frame, settled.circle):
-            expected = prior.known(look.circle)[0] > 0
-            told = 0.0 if not prior.r > 0 else AGREES if expected else DISAGREES
-            yield Sight(look, picture, look.limb + told, expected)
-            if look.limb + told > PLAIN:
-                return
 
 
 @dataclass(frozen=True)
@@ -220,14 +217,24 @@ class Prior:
         return not self.r > 0 or abs(circle.r - self.r) < 0.2 * self.r + 3
 
 
-def starts_in(picture: Picture, prior: Prior) -> Iterator[list[Circle]]:
-    """Circles of the predicted radius, then any on the whole picture, then those in its windows."""
+def places(picture: Picture, prior: Prior) -> Iterator[list[Circle]]:
+    """Give circles to look at: the predicted one, those of its radius, any of the whole picture, those of its windows.
+
+    All but the first are moved to where they come to rest.
+    """
+    yield prior.circles()
     first, *others = windows(picture)
     edges = edges_in(picture, first)
-    yield prior.circles() + voted(edges, first, prior)
-    yield proposed(edges, first, prior)
+    yield resting(picture, prior.circles() + voted(edges, first, prior), prior)
+    yield resting(picture, proposed(edges, first, prior), prior)
     rest = [(edges_in(picture, window), window) for window in others]
-    yield [start for of in rest for start in voted(*of, prior) + proposed(*of, prior)]
+    yield resting(picture, [start for of in rest for start in voted(*of, prior) + proposed(*of, prior)], prior)
+
+
+def resting(picture: Picture, starts: list[Circle], prior: Prior) -> list[Circle]:
+    """The most promising circles near which proposals come to rest."""
+    settled = settle(picture, starts, [prior.known(start) for start in starts])[:LOOKED_AT]
+    return [one.circle for one in settled if one.arc_deg >= LEAST_PROMISE_DEG]
 
 
 @dataclass(frozen=True)
@@ -252,6 +259,8 @@ def windows(picture: Picture) -> list[Window]:
 def bright_windows(picture: Picture, factor: int) -> list[Window]:
     """Windows around the brightest connected regions that are much smaller than the picture."""
     coarse = np.nan_to_num(picture.compress(bin_mean(picture.linear, factor)), nan=0.0)
+    if not coarse.size:
+        return []
     threshold = max(math.asinh(3.0 / picture.soft), 0.35 * float(np.percentile(coarse, 99.95)))
     labels, count = ndimage.label(coarse > threshold)
     if count == 0:
@@ -304,26 +313,23 @@ def refusal(best: Sight | None, frame: Frame) -> tuple[str, Limb | None]:
     """Why there is no limb, and the likeliest circle as a guess where some of it stands out, unless of another body."""
     if best is None:
         return "no edge that curves like a limb", None
-    share = 1 / (1 + math.exp(-best.odds))
-    reason = f"the likeliest circle is Io's limb with a probability of {share:.0%} only"
-    if best.look.arc_deg < GUESS_ARC_DEG or not frame.may_show_io:
-        return reason, None
     guess = answer(best, frame)
-    return reason, replace(guess, source=GUESS) if guess.trusted else None
+    share = 1 / (1 + math.exp(-best.odds))
+    reason = guess.reason or f"the likeliest circle is Io's limb with a probability of {share:.0%} only"
+    if best.odds > TRUSTED and guess.trusted:
+        reason = f"a limb, but its circle is known to {guess.sigma_px:.0f} px only: too little of it is seen"
+    if best.look.arc_deg < GUESS_ARC_DEG or not (guess.trusted and frame.may_show_io):
+        return reason, None
+    return reason, replace(guess, source=GUESS)
 
 
 def answer(best: Sight, frame: Frame) -> Limb:
     """Look at the chosen circle closely and put it in pixels of the frame; none where it is too small."""
-    picture, look = best.picture, best.look
-    if picture.factor == working_factor(frame) > 1:
-        whole = picture_of(frame, FULL_PX)
-        if closer := first_look(whole, frame, look.circle.unbinned(picture.factor).binned(whole.factor)):
-            picture, look = whole, closer
-    look = last_look(picture, frame, look)
+    picture, look = best.picture, last_look(best.picture, frame, best.look)
     circle, sigma = look.circle.unbinned(picture.factor), look.sigma_px * picture.factor
     if circle.r < SMALLEST_PX - 0.4:
         return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")
     predicted = "spice" if frame.view.source == "spice" else "label"
-    source = predicted if best.expected else "image"
-    sigma = math.hypot(sigma, SYSTEMATIC_SHARE * circle.r)
+    source = predicted if look.expected else "image"
+    sigma = math.hypot(sigma * ERROR_FACTOR.get(frame.instrument, 1.0), SYSTEMATIC_SHARE * circle.r)
     return Limb(circle.x, circle.y, circle.r, sigma, source, best.look.arc_deg, figured=look.figured)

@@ -44,7 +44,8 @@ class Picture:
     @cached_property
     def full(self) -> float:
         """How far the brightest surface rises above the sky, sigmas."""
-        return float(np.nanpercentile(self.linear[::4, ::4], 99.5))
+        few = self.linear[::4, ::4]
+        return float(np.nanpercentile(few if np.isfinite(few).any() else self.linear, 99.5))
 
     @cached_property
     def brightest(self) -> float:
@@ -62,14 +63,9 @@ class Picture:
         return np.arcsinh(linear / np.float32(self.soft))
 
 
-def working_factor(frame: Frame, largest_px: int = WORKING_PX) -> int:
-    """How the frame is binned to be no larger than ``largest_px``."""
-    return max(1, -(-max(frame.shape) // largest_px))
-
-
 def picture_of(frame: Frame, largest_px: int = WORKING_PX) -> Picture:
     """Prepare the frame as the search looks at it, binned to ``largest_px``; brightness scale and offset fall out."""
-    factor = working_factor(frame, largest_px)
+    factor = max(1, -(-max(frame.shape) // largest_px))
     pixels = frame.image if frame.valid.all() else np.where(frame.valid, frame.image, np.float32(np.nan))
     binned = bin_mean(pixels, factor)
     levels = measured(binned, frame.levels if factor == 1 else None)

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "io-detector-limb.onnx"
+REMEDY = "install io-detector again, or write it with `io-detector train-limb`"
 LOOSE = 1e-2
 """Weight with which a circle stays where it is, per reach squared: keeps short arcs from running away."""
 FIGURE_SHARE, KNOWN = 0.002, 1e-4
 """1-sigma of the ellipsoid's longer axis where its orientation is not known, of the radius; where it is, in reaches."""
-SAME_SHARE, SAME_PX = 0.1, 2.0
-"""A radius that the view tells holds circles that come as near to it."""
+AGREES_SIGMA, AGREES_PX = 3.0, 1.0
+"""The radius that the view tells holds a circle whose own is no further off, in their common 1-sigma or in px."""
 AGAIN = 0.2
 """A first look that moves a circle by more than this share of its reach is repeated."""
 SURE, RESTED, CLOSE_LOOKS = 0.5, 0.3, 2
@@ -52,6 +53,7 @@ class Look:
         limb: logarithm of the odds that Io's limb is there.
         arc_deg: how much of the limb stands out from the sky, 0..360.
         figured: whether the ellipsoid's outline was known.
+        expected: whether the circle has the radius that the view tells, by the picture alone.
         moved: how far the circle was off, in reaches of the look.
 
     """
@@ -61,6 +63,7 @@ class Look:
     limb: float
     arc_deg: float
     figured: bool
+    expected: bool
     moved: float
 
     @property
@@ -103,28 +106,40 @@ def _look(picture: Picture, frame: Frame, circle: Circle, reach_px: float) -> Lo
     if strip is None:
         return None
     given = dict(zip(INPUTS, (strip.near[None], strip.wide[None], strip.facts[None]), strict=True))
-    offset, weight, stands_out, limb = (said[0] for said in _session().run(list(OUTPUTS), given))
-    step, covariance, figured = _laid(picture, frame, circle, strip, (offset.astype(float), weight.astype(float)))
-    x, y, r = (float(side) for side in reach_px * step)
+    offset, weight, stands_out, limb = (said[0].astype(float) for said in _session().run(list(OUTPUTS), given))
+    laid = _laid(picture, frame, circle, strip, (offset, weight))
+    x, y, r = (float(side) for side in reach_px * laid.step)
     moved = Circle(circle.x + x, circle.y + y, max(circle.r + r, 0.5 * circle.r))
-    arc = float(stands_out.sum()) * math.degrees(strip.column_rad)
-    return Look(moved, covariance * reach_px**2, float(limb), arc, figured, float(np.abs(step).max()))
+    arc_deg = float(stands_out.sum()) * math.degrees(strip.column_rad)
+    off = float(np.abs(laid.step).max())
+    return Look(moved, laid.covariance * reach_px**2, float(limb), arc_deg, laid.figured, laid.expected, off)
 
 
-def _laid(
-    picture: Picture, frame: Frame, circle: Circle, strip: LimbStrip, said: tuple[Array, Array]
-) -> tuple[Array, Array, bool]:
-    """Step of (x, y, r) to a circle through what the network said, its covariance, in reaches; whether figured."""
+@dataclass(frozen=True)
+class _Laid:
+    """Step of (x, y, r) to a circle through what the network said and its covariance, in reaches; see ``Look``."""
+
+    step: Array
+    covariance: Array
+    figured: bool
+    expected: bool
+
+
+def _laid(picture: Picture, frame: Frame, circle: Circle, strip: LimbStrip, said: tuple[Array, Array]) -> _Laid:
+    """Lay a circle by the picture alone, and once more with the radius that the view tells, if they agree."""
     offset, weight = said
     azimuth, reach = strip.azimuth_rad, strip.reach_px
     expected = expected_at(frame, circle.unbinned(picture.factor))
     away = offset - expected.departure((azimuth + math.pi) % (2 * math.pi) - math.pi) / (picture.factor * reach)
     figure = KNOWN if expected.oriented else FIGURE_SHARE * circle.r / reach
-    larger, certain = expected.radius_px / picture.factor - circle.r, math.inf
-    if abs(larger) < SAME_SHARE * circle.r + SAME_PX:
-        certain = expected.radius_sigma_px / picture.factor
-    radius = (larger / reach, certain / reach) if math.isfinite(certain) else (0.0, math.inf)
-    return *laid_through(away, weight, azimuth, figure, radius), expected.oriented
+    step, covariance = laid_through(away, weight, azimuth, figure)
+    larger = (expected.radius_px / picture.factor - circle.r) / reach
+    sigma = expected.radius_sigma_px / picture.factor / reach
+    apart = abs(larger - step[2])
+    if not apart < max(AGREES_SIGMA * math.hypot(sigma, math.sqrt(covariance[2, 2])), AGREES_PX / reach):
+        return _Laid(step, covariance, expected.oriented, expected=False)
+    step, covariance = laid_through(away, weight, azimuth, figure, (larger, sigma))
+    return _Laid(step, covariance, expected.oriented, expected=True)
 
 
 def laid_through(
@@ -150,7 +165,7 @@ def laid_through(
     held[2] += radius[1] ** -2
     pull[2] += radius[1] ** -2 * radius[0]
     covariance: Array = np.linalg.inv(design.T @ weighed + np.diag(held)).astype(float)
-    return (covariance @ pull)[:3], covariance[:3, :3]
+    return np.asarray((covariance @ pull)[:3]), covariance[:3, :3]
 
 
 def full_scale(picture: Picture, frame: Frame) -> float:
@@ -160,14 +175,15 @@ def full_scale(picture: Picture, frame: Frame) -> float:
     return min(picture.brightest, (frame.saturation - picture.sky) / picture.sigma)
 
 
-def ready() -> None:
-    """Open the limb network, which the first look would do else.
+def ready() -> str:
+    """Open the limb network, which the first look would do else; its file's SHA-256.
 
     Raises:
-        ModelError: its file is missing or broken.
+        ModelError: the file is missing or broken.
 
     """
     _session()
+    return checked_digest(RELEASED, REMEDY)
 
 
 @lru_cache(maxsize=1)
@@ -176,11 +192,15 @@ def _session() -> onnxruntime.InferenceSession:
     import onnxruntime as ort
 
     ort.disable_telemetry_events()
-    checked_digest(RELEASED)
+    checked_digest(RELEASED, REMEDY)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        return ort.InferenceSession(str(RELEASED), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(RELEASED), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(RELEASED, f"onnxruntime cannot load it: {error}", "fetch it again") from error
+        raise ModelError(RELEASED, f"onnxruntime cannot load it: {error}", REMEDY) from error
+    names = tuple(i.name for i in session.get_inputs()), tuple(o.name for o in session.get_outputs())
+    if names != (INPUTS, OUTPUTS):
+        raise ModelError(RELEASED, f"takes and gives {names}, expected {(INPUTS, OUTPUTS)}", REMEDY)
+    return session

@@ -14,7 +14,7 @@ from detector.limb_edges import Picture
 
 Array = NDArray[np.float64]
 
-PASSES = ((0.08, 3.0, True), (0.028, 2.5, True), (0.012, 2.5, True), (0.012, 2.5, False))
+PASSES = ((0.08, 3.0, True), (0.028, 2.5, True))
 """Share of the radius and least px searched to either side, and whether on the compressed picture: there the limb is
 the steepest fall, but up to two pixels too far out, in the wings of the camera's blur."""
 SECTORS = 72
@@ -39,7 +39,7 @@ class Settled:
 
     @property
     def promise(self) -> float:
-        """What it is worth a closer look, larger is better; size counts as in ``Evidence.score``."""
+        """What it is worth a closer look, larger is better: Io is seldom the smaller disk."""
         return self.arc_deg * self.circle.r**0.5
 
 

@@ -87,8 +87,8 @@ def strip_of(picture: Picture, circle: Circle, reach_px: float, full_scale: floa
     """Unwrap the surroundings of a circle; None where the frame shows nothing of them.
 
     Args:
-        picture: the frame, not binned.
-        circle: in its pixels.
+        picture: the frame, binned or not.
+        circle: in the picture's pixels.
         reach_px: to either side.
         full_scale: sigmas from which pixels count as overexposed.
 
@@ -101,7 +101,7 @@ def strip_of(picture: Picture, circle: Circle, reach_px: float, full_scale: floa
         _unwrapped(picture.linear, circle, _middles_px(rows, reach), azimuth, column)
         for rows, reach in ((ROWS, reach_px), (WIDE_ROWS, WIDER * reach_px))
     )
-    if not np.isfinite(near).any():
+    if not (np.isfinite(near).any() and math.isfinite(full)):
         return None
     facts = (reach_px, circle.r, full, picture.soft, full_scale / full, azimuth[0], column)
     near, wide = (np.clip(view / np.float32(full), LEAST_SHARE, LARGEST_SHARE) for view in (near, wide))

@@ -7,8 +7,10 @@ from pathlib import Path
 from detector.errors import ModelError
 from detector.frame import sha256_of
 
+EXPORT = "name one with --model, or export one with `io-detector export`"
 
-def checked_digest(path: Path) -> str:
+
+def checked_digest(path: Path, remedy: str = EXPORT) -> str:
     """SHA-256 of a model file, hex.
 
     Raises:
@@ -16,7 +18,7 @@ def checked_digest(path: Path) -> str:
 
     """
     if not path.is_file():
-        raise ModelError(path, "no such model file", "name one with --model, or export one with `io-detector export`")
+        raise ModelError(path, "no such model file", remedy)
     digest = sha256_of(path)
     beside = path.with_suffix(".sha256")
     promised = beside.read_text(errors="replace").split()[:1] if beside.is_file() else [digest]

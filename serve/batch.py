@@ -64,7 +64,8 @@ class Terms:
     def of(cls, detector: Detector) -> Terms:
         """Give the terms of a detector."""
         kernels = f" kernels {detector.kernels}" if detector.kernels else ""
-        settings = f"{detector.model.sha256} {detector.operating_point} {software_version()}{kernels}"
+        networks = f"{detector.model.sha256} {detector.limb_sha256}"
+        settings = f"{networks} {detector.operating_point} {software_version()}{kernels}"
         return cls(settings, Catalogue((), detector.model.name, detector.operating_point, detector.thresholds))
 
 

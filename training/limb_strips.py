@@ -1,11 +1,13 @@
 """Strips around circles of simulated frames, with the true limb: what the limb network learns from.
 
-Of every frame there are the circles at which the search comes to rest, right and wrong ones, and some of the true
+Of every frame there are circles that the search looks at, right and wrong ones, and some of the true
 circle moved at random, for a first and for a last look.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -22,14 +24,14 @@ from numpy.typing import NDArray
 from detector.circle import Circle
 from detector.expected import expected_at
 from detector.frame import Frame
-from detector.limb import FULL_PX, SMALLEST_PX, Prior, starts_in
+from detector.limb import FULL_PX, SMALLEST_PX, Prior, places
 from detector.limb_edges import Picture, picture_of
 from detector.limb_look import full_scale
-from detector.limb_settle import settle
 from detector.limb_strip import COLUMNS, ROWS, WIDE_ROWS, coarse_reach_px, fine_reach_px, strip_of
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
+from training.simulate.source import source_digests
 from training.simulate.told import as_filed
 
 Progress = Callable[[int, int], None]
@@ -38,7 +40,7 @@ Array = NDArray[np.float64]
 RECIPE = Recipe(no_limb=0.12)
 EACH = 2
 """Frames of a product."""
-JUDGED = 4
+JUDGED = 5
 MOVED = (coarse_reach_px, coarse_reach_px, fine_reach_px, fine_reach_px)
 LEAST_MOVE, LARGEST_MOVE = 0.02, 0.45
 """1-sigma of the moves, shares of the strip's reach."""
@@ -71,8 +73,9 @@ def strips(
 ) -> list[Path]:
     """Draw the strips of ``products`` simulated products, in blocks that are kept in ``folder``; give the files.
 
-    Blocks that are there already are not drawn again.
+    They lie in a folder named after the code that draws them; blocks that are there already are not drawn again.
     """
+    folder = folder / drawn_by()
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, products, BLOCK)
     files = [folder / f"{seed}-{start}-{min(start + BLOCK, products)}.npy" for start in starts]
@@ -80,6 +83,14 @@ def strips(
         for done, _ in enumerate(pool.map(partial(_block, seed, products), starts, files), start=1):
             progress(done, len(files))
     return files
+
+
+def drawn_by() -> str:
+    """Digest of the code that draws the strips: the simulator, the search that proposes circles, and this file."""
+    detector = Path(places.__code__.co_filename).parent
+    files = [*sorted(detector.glob("limb*.py")), detector / "circle.py", detector / "expected.py", Path(__file__)]
+    code = b"".join(file.read_bytes() for file in files) + repr(sorted(source_digests().items())).encode()
+    return hashlib.sha256(code).hexdigest()[:16]
 
 
 def _block(seed: int, products: int, start: int, file: Path) -> None:
@@ -105,12 +116,11 @@ def of_sample(sample: Sample, product: int, rng: np.random.Generator) -> Iterato
     frame = as_filed(sample.frame)
     picture = picture_of(frame)
     prior = Prior.of(frame, picture.factor)
-    starts = [start for some in starts_in(picture, prior) for start in some]
-    settled = settle(picture, starts, [prior.known(start) for start in starts])[:JUDGED]
-    circles = [one.circle.unbinned(picture.factor) for one in settled]
+    found = list(itertools.chain.from_iterable(places(picture, prior)))
     whole = picture if picture.factor == 1 else picture_of(frame, FULL_PX)
     if whole.factor != 1:
         return
+    circles = [found[k].unbinned(picture.factor) for k in rng.permutation(len(found))[:JUDGED]]
     truth = _Truth.of(sample)
     for circle in circles:
         yield from _strip(whole, frame, circle, coarse_reach_px(circle.r), truth, product, judged=True)
@@ -177,7 +187,9 @@ def _strip(
 
 
 def _moved(circle: Circle, reach_px: float, rng: np.random.Generator) -> Circle:
-    """A circle moved at random, mostly a little, within a strip's reach."""
+    """A circle moved at random, mostly a little, and never by more than a strip's reach."""
     low, high = math.log(LEAST_MOVE), math.log(LARGEST_MOVE)
-    x, y, r = rng.normal(0, reach_px * math.exp(rng.uniform(low, high)), 3)
-    return Circle(circle.x + x, circle.y + y, max(circle.r + r, 0.5 * circle.r))
+    while True:
+        x, y, r = rng.normal(0, reach_px * math.exp(rng.uniform(low, high)), 3)
+        if math.hypot(x, y) + abs(r) < WITHIN * reach_px and circle.r + r > 0.5 * circle.r:
+            return Circle(circle.x + x, circle.y + y, circle.r + r)

@@ -48,7 +48,7 @@ class LimbTask(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Losses, and the share of circles that are right: within a pixel or 1 % of the radius."""
-        losses, error, limb = self._losses(batch, torch.ones(len(batch["facts"]), dtype=torch.bool))
+        losses, error, limb = self._losses(batch, torch.ones_like(batch["limb"]))
         asked = limb & batch["judged"] & (batch["stands_out"].sum(dim=1) >= ASKED_ARC)
         allowed = (0.01 * batch["facts"][:, 1]).clamp(min=1.0)
         values = {f"val_{k}": v for k, v in losses.items()}
@@ -68,10 +68,10 @@ class LimbTask(lightning.LightningModule):
         shown = batch["stands_out"] & limb[:, None] & (outline.abs() < 1)
         judged = batch["judged"]
         losses = {
-            "fit": unlikely(off[limb], covariance[limb]).mean(),
-            "rows": _missed_rows(said.rows.float(), outline)[shown].mean(),
-            "limb": F.binary_cross_entropy_with_logits(said.limb[judged].float(), limb[judged].float()),
-            "standing": F.binary_cross_entropy_with_logits(said.stands_out.float(), shown.float()),
+            "fit": _mean(unlikely(off[limb], covariance[limb])),
+            "rows": _mean(_missed_rows(said.rows.float(), outline)[shown]),
+            "limb": _mean(_surprise(said.limb[judged], limb[judged])),
+            "standing": _mean(_surprise(said.stands_out, shown)),
         }
         return losses, torch.hypot(off[:, 0], off[:, 1]) * reach, limb
 
@@ -82,13 +82,22 @@ class LimbTask(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def _surprise(logits: Tensor, true: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits.float(), true.float(), reduction="none")
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean; 0 of none."""
+    return values.sum() / max(values.numel(), 1)
+
+
 def azimuths(facts: Tensor) -> Tensor:
     """(B, C) azimuths of a strip's columns, radians."""
     return facts[:, 5, None] + torch.arange(COLUMNS, device=facts.device) * facts[:, 6, None]
 
 
 def laid_through(offset: Tensor, weight: Tensor, azimuth: Tensor, figure: Tensor) -> tuple[Tensor, Tensor]:
-    """Lay circles through offsets, as ``detector.limb_learned`` does.
+    """Lay circles through offsets, as ``detector.limb_look`` does.
 
     Args:
         offset: (B, C) in reaches.

@@ -29,7 +29,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(drawn: Path) -> np.ndarray:
-    (file,) = drawn.glob("*.npy")
+    (file,) = drawn.rglob("*.npy")
     found = np.load(file)
     assert found.dtype == STRIP
     return found
@@ -84,6 +84,9 @@ def test_a_run_writes_a_file_that_opens_and_goes_on_where_it_stopped(drawn: Path
     before = file.read_bytes()
     train_and_release(config, out, file)
     assert file.read_bytes() == before
+    config.write_text((SETTINGS % drawn).replace("epochs: 1", "epochs: 2"))
+    with pytest.raises(InputError, match="was begun with"):
+        train_and_release(config, out, file)
 
 
 def test_a_setting_that_does_not_exist_is_refused(tmp_path: Path) -> None:
