@@ -41,6 +41,29 @@ INSTRUMENTS_IN_TURN = 5
 MAX_GAP = 1e-3
 """Largest difference between torch and onnxruntime."""
 OPSET = 20
+CARD = """# io-detector-limb
+
+Looks at the surroundings of a circle, unwrapped (`detector/limb_strip.py`), and says how likely Io's limb is there,
+where it stands out, and at each azimuth how far off the circle it is and what that is worth. `detector.find_limb` lays
+circles through it.
+
+## Limits
+
+* Trained on simulated frames alone. Another body's limb may look like Io's: Jupiter's does on JunoCam's frames.
+* Strips are scaled by the frame's brightest surface, the 99.5th percentile: bright disks that cover less than 0.5 %
+  of a frame are cut off, and their radius may come out too large.
+* Errors are its own; `detector.limb.ERROR_FACTOR` says by camera how much larger they were measured to be.
+
+## Training
+
+torch and onnxruntime differ by {gap:.1g} at most.
+
+```json
+{training}
+```
+
+Licence of the weights: MIT.
+"""
 TRIALS = 64
 """Strips that both must agree on."""
 
@@ -219,7 +242,13 @@ def release_limb(network: LimbNetwork, training: dict[str, object], out: Path, t
         digest = hashlib.sha256(part.read_bytes()).hexdigest()
         part.replace(out)
     out.with_suffix(".sha256").write_text(f"{digest}  {out.name}\n")
+    out.with_suffix(".md").write_text(render_limb_card(training, gap))
     return gap
+
+
+def render_limb_card(training: dict[str, object], gap: float) -> str:
+    """What is to be known of a limb network, as Markdown, to stand beside the file."""
+    return CARD.format(gap=gap, training=json.dumps(training, indent=1))
 
 
 def _gap(network: LimbNetwork, file: Path, arrays: Sequence[Tensor]) -> float:
