@@ -54,8 +54,8 @@ HALF_FOUND_SNR: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "confident": {"plume": 40.9, "hotspot": 20.6},
     },
     "io-detector@0.6.0": {
-        "screening": {"plume": 37.9, "hotspot": 10.1},
-        "confident": {"plume": 37.9, "hotspot": 20.0},
+        "screening": {"plume": 37.9, "hotspot": 12.0},
+        "confident": {"plume": 37.9, "hotspot": 17.3},
     },
 }
 """Matched-filter signal-to-noise at which half are found, by model, operating point and kind: as the model's card says,

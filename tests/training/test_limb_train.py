@@ -98,3 +98,4 @@ def test_a_setting_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         load_limb_config(tmp_path / "none.yaml")
     file.write_text("")
     assert load_limb_config(file) == LimbConfig()
+    assert load_limb_config(Path(limb_train.__file__).parent / "configs" / "limb.yaml") == LimbConfig()
