@@ -40,6 +40,8 @@ PLAIN = 2.5
 """Where a circle is so plainly a limb no other is looked for."""
 UNCERTAIN_SHARE = 0.03
 """A circle of which so little is seen that its centre is not known to this share of the radius is not trusted."""
+MUCH_LARGER, NEAR = (2.0, 12.0), 1.3
+"""How much larger than a circle on it a disk is, and how far, in its radii, such a circle may be from its centre."""
 GLARE_SHARE = 0.2
 """Where no limb is found, one is sought once more among the steps of this share of the brightest surface and more: a
 halo, or what compression left around the disk, hid it."""
@@ -165,17 +167,28 @@ class Sight:
 def searched(picture: Picture, shown: Picture, frame: Frame) -> Sight | None:
     """The likeliest of the circles that a picture proposes, trusted or not; None where there is nothing to look at."""
     prior = Prior.of(frame, picture.factor)
-    best: Sight | None = None
+    seen: list[Sight] = []
     for circle in itertools.chain.from_iterable(places(picture, prior)):
         look = first_look(shown, frame, circle.unbinned(picture.factor).binned(shown.factor))
         if look is None:
             continue
         told = 0.0 if not prior.r > 0 else AGREES if look.expected else DISAGREES
-        if best is None or look.limb + told > best.odds:
-            best = Sight(look, shown, look.limb + told)
-        if best.odds > PLAIN and (best.look.expected or not prior.r > 0):
+        seen.append(Sight(look, shown, look.limb + told))
+        if seen[-1].odds > PLAIN and (look.expected or not prior.r > 0):
             break
-    return best
+    alone = [sight for sight in seen if not any(lies_on(sight.look.circle, other) for other in seen)]
+    return max(alone, key=lambda sight: sight.odds, default=None)
+
+
+def lies_on(circle: Circle, other: Sight) -> bool:
+    """Whether a circle is what stands on the disk or at the limb of a much larger trusted one: a bright round plume.
+
+    A body on Jupiter's disk, or beside it, is smaller still.
+    """
+    larger = other.look.circle
+    apart = math.hypot(circle.x - larger.x, circle.y - larger.y)
+    much = MUCH_LARGER[0] * circle.r < larger.r < MUCH_LARGER[1] * circle.r
+    return other.odds > TRUSTED and much and apart < NEAR * larger.r
 
 
 @dataclass(frozen=True)
