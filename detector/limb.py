@@ -32,7 +32,7 @@ LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 GUESS, GUESS_ARC_DEG = "guess", 10.0
 """A refused circle is a guess where so much of it stands out."""
-TRUSTED = 0.0
+TRUSTED = 0.5
 """Logarithm of the odds from which a circle is a limb."""
 AGREES, DISAGREES = 1.0, -2.0
 """What a radius that the view tells adds to that."""
@@ -48,7 +48,7 @@ halo, or what compression left around the disk, hid it."""
 FAINT_FACTOR = 4
 LEAST_COARSE_PX = 48
 """A disk too faint to be found is sought again where pixels are averaged, up to so many; no picture gets smaller."""
-SECOND_TRUSTED = 1.5
+SECOND_TRUSTED = 2.0
 """What a circle of these later searches needs: each is one more chance to be wrong."""
 SYSTEMATIC_SHARE = 0.001
 """1-sigma beyond that of the fit, of every radius."""
