@@ -32,14 +32,15 @@ LEAST_PROMISE_DEG = 10.0
 FULL_PX = 4096
 GUESS, GUESS_ARC_DEG = "guess", 10.0
 """A refused circle is a guess where so much of it stands out."""
-TRUSTED = 0.5
+TRUSTED = 0.0
 """Logarithm of the odds from which a circle is a limb."""
 AGREES, DISAGREES = 1.0, -2.0
 """What a radius that the view tells adds to that."""
 PLAIN = 2.5
 """Where a circle is so plainly a limb no other is looked for."""
-UNCERTAIN_SHARE = 0.03
-"""A circle of which so little is seen that its centre is not known to this share of the radius is not trusted."""
+UNCERTAIN_SHARE, UNCERTAIN_PX = 0.05, 1.5
+"""A circle of which so little is seen that its centre is not known to this share of the radius, or to so many pixels,
+is not trusted."""
 MUCH_LARGER, NEAR = (2.0, 12.0), 1.3
 """How much larger than a circle on it a disk is, and how far, in its radii, such a circle may be from its centre."""
 GLARE_SHARE = 0.2
@@ -131,7 +132,7 @@ def find_limb(frame: Frame) -> Limb:
         seen = searched(picture, shown, frame)
         if seen and seen.odds > (SECOND_TRUSTED if number else TRUSTED):
             limb = answer(seen, frame)
-            if limb.sigma_px <= UNCERTAIN_SHARE * limb.radius_px:
+            if limb.sigma_px <= max(UNCERTAIN_SHARE * limb.radius_px, UNCERTAIN_PX):
                 return limb
         best = best if number else seen
     return Limb.none(*refusal(best, frame))
