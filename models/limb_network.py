@@ -6,7 +6,7 @@
 
 Each column asks its own rows where the limb is (a product of what the column looks for and what each cell is), so an
 answer is as fine as a cell, while what is looked for rests on the whole limb: an edge opposite a dark one is a
-terminator's. ``COLUMNS`` are a ring, as the limb is. Everything between brightness and answer is inside the module.
+terminator's. The columns are a ring, as the limb is. Everything between brightness and answer is inside the module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-ROWS, WIDE_ROWS, COLUMNS = 48, 24, 128
+from detector.limb_strip import ROWS
+
 FACTS = 7
 FULL = 0.97
 """Share of the full scale from which a cell counts as overexposed."""

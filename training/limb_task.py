@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from models.limb_network import COLUMNS, ROWS, LimbNetwork
+from detector.limb_look import FIGURE_SHARE, KNOWN, LOOSE
+from detector.limb_strip import COLUMNS, ROWS
+from models.limb_network import LimbNetwork
 from training.task import one_cycle
 
 Batch = dict[str, Tensor]
@@ -19,11 +21,6 @@ FIT_SHARE, ROWS_SHARE, LIMB_SHARE, STANDING_SHARE = 0.3, 0.5, 0.5, 0.2
 """Of the losses in their sum."""
 DEGREES_OF_FREEDOM = 4.0
 """Of Student's distribution of a circle's error: a few are far off."""
-LOOSE = 1e-2
-"""Weight with which a circle stays where it is, per reach squared: keeps short arcs from running away."""
-FIGURE_SHARE, KNOWN = 0.002, 1e-4
-"""1-sigma of the ellipsoid's longer axis where its orientation is not known, of the radius; and where it is, in
-reaches."""
 ASKED_ARC = 14
 """Columns that stand out of a limb that must be found."""
 

@@ -271,6 +271,13 @@ def test_the_prediction_for_another_target_is_not_used() -> None:
     assert right(limb, ball)
 
 
+@pytest.mark.parametrize("scale", [0.88, 0.94, 1.06, 1.12])
+def test_a_label_that_is_a_little_wrong_does_not_pull_a_plain_limb(scale: float) -> None:
+    ball = Ball(125, 108, 70)
+    limb = find_limb(Frame.of(noisy(render(Scene(SHAPE, (ball,), sky=0.02))), view=view(ball, scale=scale)))
+    assert miss(limb, ball) == pytest.approx((0, 0), abs=0.7)
+
+
 def test_a_wrong_label_is_not_believed() -> None:
     ball = Ball(125, 108, 60)
     limb = find_limb(Frame.of(noisy(render(Scene(SHAPE, (ball,), sky=0.02))), view=view(ball, scale=0.6)))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detector import limb_strip
-from models import limb_network
-from models.limb_network import COLUMNS, ROWS, WIDE_ROWS, LimbNetwork
+from detector.limb_strip import COLUMNS, ROWS, WIDE_ROWS
+from models.limb_network import LimbNetwork
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +21,6 @@ def strips(count: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     wide = torch.rand(count, WIDE_ROWS, COLUMNS, generator=generator)
     facts = torch.tensor([[8.0, 80.0, 60.0, 2.0, 1.0, 0.1, 2 * torch.pi / COLUMNS]]).repeat(count, 1)
     return near, wide, facts
-
-
-def test_the_detector_cuts_strips_as_the_network_takes_them() -> None:
-    ours = (limb_network.ROWS, limb_network.WIDE_ROWS, limb_network.COLUMNS)
-    assert ours == (limb_strip.ROWS, limb_strip.WIDE_ROWS, limb_strip.COLUMNS)
 
 
 @pytest.mark.parametrize("columns", [1, 37, 64])
