@@ -23,6 +23,7 @@ samples: .venv/ready
 	.venv/bin/io-detector simulate --config training/simulate/samples.yaml --out tests/samples --instrument mixed --count 4 --seed 4
 
 release: .venv/ready
+	.venv/bin/io-detector train-glance --config training/configs/glance.yaml --out runs/glance --file models/io-detector-glance.onnx
 	.venv/bin/io-detector train-limb --config training/configs/limb.yaml --out runs/limb --file models/io-detector-limb.onnx
 	.venv/bin/io-detector train --config training/configs/release.yaml --out runs/release
 	.venv/bin/io-detector export runs/release --out models/io-detector.onnx

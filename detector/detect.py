@@ -18,8 +18,7 @@ from detector.catalogue import Catalogue, Detection
 from detector.errors import InputError
 from detector.frame import CLASSES, Frame
 from detector.geometry import Pointing
-from detector.limb import Limb, find_limb
-from detector.limb_look import ready
+from detector.limb import Limb, find_limb, networks
 from detector.mask import Mask
 from detector.measure import measure
 from detector.optics import Optics
@@ -106,7 +105,7 @@ class Detector:
             from detector.session import Model  # onnxruntime is slow to load and not needed before
 
             model = Model.open()
-        self.limb_sha256 = ready()
+        self.limb_sha256 = " ".join(networks().values())
         points = model.card.operating_points
         if operating_point not in points:
             raise InputError("operating point", f"{operating_point!r} is not one of {', '.join(sorted(points))}")

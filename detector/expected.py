@@ -22,7 +22,7 @@ from detector.frame import IO_RADII_KM, IO_RADIUS_KM, Frame, View
 from detector.framelets import Framelets
 from detector.geometry import Pointing, Pose, direction
 from detector.instruments import JUNOCAM, JUNOCAM_AXIS_Y_PX
-from detector.limb_edges import Image
+from detector.limb_picture import Image
 from detector.optics import junocam_optics, optics_of
 
 Array = NDArray[np.float64]
@@ -271,13 +271,3 @@ def _lit(suns: Array, x: Array, y: Array) -> Array:
     z = np.sqrt(1 - x * x - y * y)
     spheres = np.maximum(suns @ np.stack([x, y, z]), 0) ** MINNAERT_K * z ** (MINNAERT_K - 1)
     return np.asarray(np.minimum(spheres, np.percentile(spheres, 90, axis=1, keepdims=True)))
-
-
-def summits(rows: Array) -> tuple[NDArray[np.int_], Array, Array]:
-    """Largest value of each row (n, m): its index (never at an end), its place about it in steps, and the value."""
-    peak = np.clip(rows.argmax(axis=1), 1, rows.shape[1] - 2)
-    number = np.arange(len(peak))
-    before, top, after = (rows[number, peak + k] for k in (-1, 0, 1))
-    with np.errstate(invalid="ignore"):
-        shift = 0.5 * (before - after) / np.minimum(before + after - 2 * top, -1e-12)
-    return peak, np.clip(np.nan_to_num(shift), -0.5, 0.5), top

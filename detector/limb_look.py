@@ -7,6 +7,7 @@ laid, with what else is known: the radius and the ellipsoid's outline that the v
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,15 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.circle import Circle
-from detector.errors import ModelError
 from detector.expected import expected_at
 from detector.frame import Frame
-from detector.limb_edges import Picture
-from detector.limb_strip import INPUTS, OUTPUTS, LimbStrip, coarse_reach_px, fine_reach_px, strip_of
-from detector.modelfile import checked_digest
+from detector.limb_picture import Picture
+from detector.limb_strip import INPUTS, OUTPUTS, LimbStrip, coarse_reach_px, fine_reach_px, rough_reach_px, strip_of
+from detector.modelfile import checked_digest, opened
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from onnxruntime import InferenceSession
 
 Array = NDArray[np.float64]
 
@@ -38,8 +38,12 @@ EXPECTED_SHARE, EXPECTED_PX = 0.04, 1.5
 """A circle whose own radius is no further from the one that the view tells is the one that it tells of."""
 HELD_SIGMA, HELD_PX = 3.0, 1.0
 """The view's radius holds such a circle where they differ by no more, in their common 1-sigma or in px."""
-AGAIN = 0.2
-"""A first look that moves a circle by more than this share of its reach is repeated."""
+HOPELESS = -5.0
+"""Logarithm of the odds after a rough look."""
+ALIKE_SHARE = 0.03
+"""Circles that differ by less, in their radii, are looked at once."""
+FAR, AGAIN = 0.2, 2
+"""A first look that moves a circle by more than this share of its reach is repeated, so many times at most."""
 SURE, RESTED, CLOSE_LOOKS = 0.5, 0.3, 2
 """Close looks need a circle that is known to the first share of their reach, and end when it moves by less than the
 second, or after so many."""
@@ -74,19 +78,37 @@ class Look:
         return math.sqrt(max(float(np.linalg.eigvalsh(self.covariance[:2, :2])[-1]), 0.0))
 
 
-def first_look(picture: Picture, frame: Frame, circle: Circle) -> Look | None:
-    """Look at what is around a circle that may be up to a tenth of its radius off; None where nothing is seen of it.
+def first_looks(picture: Picture, frame: Frame, circles: Sequence[Circle]) -> list[Look]:
+    """Look at what is around circles that may be up to a third of their radius off; nothing is seen of some.
+
+    A rough look, which sees far, moves them first; what is hopeless then is left out.
 
     Args:
         picture: of the frame, binned or not.
         frame: for what its view tells.
-        circle: in pixels of the picture.
+        circles: in pixels of the picture.
 
     """
-    look = _look(picture, frame, circle, coarse_reach_px(circle.r))
-    if look and look.moved > AGAIN:
-        return _look(picture, frame, look.circle, coarse_reach_px(look.circle.r)) or look
-    return look
+    rough = _looks(picture, frame, [(circle, rough_reach_px(circle.r)) for circle in circles])
+    moved = distinct([look.circle for look in rough if look.limb > HOPELESS])
+    found = _looks(picture, frame, [(circle, coarse_reach_px(circle.r)) for circle in moved])
+    for _ in range(AGAIN):
+        far = [look for look in found if look.moved > FAR]
+        if not far:
+            break
+        circles = distinct([look.circle for look in far])
+        found = [look for look in found if look.moved <= FAR]
+        found += _looks(picture, frame, [(circle, coarse_reach_px(circle.r)) for circle in circles])
+    return found
+
+
+def distinct(circles: Sequence[Circle]) -> list[Circle]:
+    """Those that do not resemble one before them."""
+    kept: list[Circle] = []
+    for circle in circles:
+        if not any(circle.resembles(other, ALIKE_SHARE) for other in kept):
+            kept.append(circle)
+    return kept
 
 
 def last_look(picture: Picture, frame: Frame, first: Look) -> Look:
@@ -94,27 +116,33 @@ def last_look(picture: Picture, frame: Frame, first: Look) -> Look:
     look = first
     for _ in range(CLOSE_LOOKS):
         reach = fine_reach_px(look.circle.r)
-        closer = _look(picture, frame, look.circle, reach) if look.sigma_px <= SURE * reach else None
-        if closer is None:
+        closer = _looks(picture, frame, [(look.circle, reach)]) if look.sigma_px <= SURE * reach else []
+        if not closer:
             break
-        look = replace(closer, limb=first.limb, arc_deg=first.arc_deg)
+        look = replace(closer[0], limb=first.limb, arc_deg=first.arc_deg)
         if look.moved < RESTED:
             break
     return look
 
 
-def _look(picture: Picture, frame: Frame, circle: Circle, reach_px: float) -> Look | None:
-    strip = strip_of(picture, circle, reach_px, full_scale(picture, frame))
-    if strip is None:
-        return None
-    given = dict(zip(INPUTS, (strip.near[None], strip.wide[None], strip.facts[None]), strict=True))
-    offset, weight, stands_out, limb = (said[0].astype(float) for said in _session().run(list(OUTPUTS), given))
-    laid = _laid(picture, frame, circle, strip, (offset, weight))
-    x, y, r = (float(side) for side in reach_px * laid.step)
-    moved = Circle(circle.x + x, circle.y + y, max(circle.r + r, 0.5 * circle.r))
-    arc_deg = float(stands_out.sum()) * math.degrees(strip.column_rad)
-    off = float(np.abs(laid.step).max())
-    return Look(moved, laid.covariance * reach_px**2, float(limb), arc_deg, laid.figured, laid.expected, off)
+def _looks(picture: Picture, frame: Frame, places: Sequence[tuple[Circle, float]]) -> list[Look]:
+    """Look at circles, each as far as its reach, px; what shows nothing is left out."""
+    full = full_scale(picture, frame)
+    strips = [(circle, strip_of(picture, circle, reach_px, full)) for circle, reach_px in places]
+    seen = [(circle, strip) for circle, strip in strips if strip is not None]
+    if not seen:
+        return []
+    given = {name: np.stack([getattr(strip, name) for _, strip in seen]) for name in INPUTS}
+    offset, weight, stands_out, limb = (said.astype(float) for said in _session().run(list(OUTPUTS), given))
+    found = []
+    for k, (circle, strip) in enumerate(seen):
+        laid = _laid(picture, frame, circle, strip, (offset[k], weight[k]))
+        x, y, r = (float(side) for side in strip.reach_px * laid.step)
+        moved = Circle(circle.x + x, circle.y + y, max(circle.r + r, 0.5 * circle.r))
+        arc_deg = float(stands_out[k].sum()) * math.degrees(strip.column_rad)
+        covariance, off = laid.covariance * strip.reach_px**2, float(np.abs(laid.step).max())
+        found.append(Look(moved, covariance, float(limb[k]), arc_deg, laid.figured, laid.expected, off))
+    return found
 
 
 @dataclass(frozen=True)
@@ -178,7 +206,7 @@ def full_scale(picture: Picture, frame: Frame) -> float:
 
 
 def ready() -> str:
-    """Open the limb network, which the first look would do else; its file's SHA-256.
+    """Open the network, which the first look would do else; its file's SHA-256.
 
     Raises:
         ModelError: the file is missing or broken.
@@ -189,20 +217,6 @@ def ready() -> str:
 
 
 @lru_cache(maxsize=1)
-def _session() -> onnxruntime.InferenceSession:
-    """The released limb network; one thread, for it is small."""
-    import onnxruntime as ort
-
-    ort.disable_telemetry_events()
-    checked_digest(RELEASED, REMEDY)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        session = ort.InferenceSession(str(RELEASED), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(RELEASED, f"onnxruntime cannot load it: {error}", REMEDY) from error
-    names = tuple(i.name for i in session.get_inputs()), tuple(o.name for o in session.get_outputs())
-    if names != (INPUTS, OUTPUTS):
-        raise ModelError(RELEASED, f"takes and gives {names}, expected {(INPUTS, OUTPUTS)}", REMEDY)
-    return session
+def _session() -> InferenceSession:
+    """The released limb network."""
+    return opened(RELEASED, REMEDY, INPUTS, OUTPUTS)

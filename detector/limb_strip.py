@@ -15,21 +15,23 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from detector.circle import Circle
-from detector.limb_edges import Image, Picture
+from detector.limb_picture import Image, Picture
 
 Array = NDArray[np.float64]
 
 ROWS, WIDE_ROWS, COLUMNS = 48, 24, 128
+FACTS = 8
 INPUTS = ("near", "wide", "facts")
 OUTPUTS = ("offset", "weight", "stands_out", "limb")
 """Of the network."""
 WIDER = 5.0
 """The wide view reaches so many times farther to either side."""
+ROUGH_SHARE, ROUGH_PX = 0.3, (18.0, 144.0)
 COARSE_SHARE, COARSE_PX = 0.1, (6.0, 48.0)
 FINE_SHARE, FINE_PX = 0.025, (3.0, 12.0)
 """Reach to either side of the circle: a share of its radius, at least and at most so many pixels."""
-LEAST_FULL = 5.0
-"""Sigmas: a picture without anything bright is not stretched further."""
+BRIGHTEST_PERCENT, LEAST_FULL = 98.0, 5.0
+"""The brightest surface is this percentile of the wide view, and at least so many sigmas."""
 LARGEST_SHARE, LEAST_SHARE = 4.0, -1.0
 """Limits of brightness in a strip, in units of the brightest surface."""
 WHOLE_SHARE, MARGIN, LEAST_SPAN_DEG = 0.9, 1.06, 20.0
@@ -47,8 +49,9 @@ class LimbStrip:
         near: (ROWS, COLUMNS) float32 brightness over the sky as a share of the brightest surface's; NaN where not seen.
         wide: (WIDE_ROWS, COLUMNS) the same, ``WIDER`` times farther to either side.
         azimuth_rad: (COLUMNS,) middles of the columns, 0 along +x, growing towards +y.
-        facts: (7,) float32: reach to either side and radius, px; brightest surface and softening, sigmas of the noise;
-            full scale as a share of the brightest surface; first azimuth and width of a column, radians.
+        facts: (8,) float32: reach to either side and radius, px; brightest surface and softening, sigmas of the noise;
+            full scale as a share of the brightest surface; first azimuth and width of a column, radians; and the
+            brightest surface of the whole picture as a share of that of the strip.
 
     """
 
@@ -71,6 +74,11 @@ class LimbStrip:
     def whole(self) -> bool:
         """Whether it goes all the way round."""
         return self.column_rad * COLUMNS > 2 * math.pi - 1e-3
+
+
+def rough_reach_px(radius_px: float) -> float:
+    """How far off a circle that a glance proposes may be."""
+    return float(np.clip(ROUGH_SHARE * radius_px, *ROUGH_PX))
 
 
 def coarse_reach_px(radius_px: float) -> float:
@@ -96,14 +104,15 @@ def strip_of(picture: Picture, circle: Circle, reach_px: float, full_scale: floa
     start, span = seen_span(picture.shape, circle, reach_px)
     column = span / COLUMNS
     azimuth = np.asarray(start + (np.arange(COLUMNS) + 0.5) * column, np.float64)
-    full = max(picture.full, LEAST_FULL)
     near, wide = (
         _unwrapped(picture.linear, circle, _middles_px(rows, reach), azimuth, column)
         for rows, reach in ((ROWS, reach_px), (WIDE_ROWS, WIDER * reach_px))
     )
-    if not (np.isfinite(near).any() and math.isfinite(full)):
+    if not np.isfinite(near).any():
         return None
-    facts = (reach_px, circle.r, full, picture.soft, full_scale / full, azimuth[0], column)
+    full = max(float(np.nanpercentile(wide, BRIGHTEST_PERCENT)), LEAST_FULL)
+    brighter = max(picture.full, LEAST_FULL) / full
+    facts = (reach_px, circle.r, full, picture.soft, full_scale / full, azimuth[0], column, brighter)
     near, wide = (np.clip(view / np.float32(full), LEAST_SHARE, LARGEST_SHARE) for view in (near, wide))
     return LimbStrip(near, wide, azimuth, np.array(facts, np.float32))
 

@@ -17,13 +17,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from detector.limb_strip import ROWS
+from detector.limb_strip import FACTS, ROWS
 
-FACTS = 7
 FULL = 0.97
 """Share of the full scale from which a cell counts as overexposed."""
 DARKEST, BRIGHTEST = -0.3, 1.5
 GONE_ROUND_RAD = 6.0
+BRIGHTER = 6.0
+"""Logarithm of how much brighter than its strip a picture is that makes a difference."""
 SHIFT_SHARE = 0.1
 LEAST_WEIGHT, MOST_WEIGHT = -12.0, 9.0
 """Logarithms of a column's weight."""
@@ -159,8 +160,9 @@ def _seen(view: Tensor, facts: Tensor) -> Tensor:
 
 def _told(facts: Tensor, columns: int) -> Tensor:
     """(B, FACTS + 2, C): sizes, contrast, overexposure, and how the limb runs across rows and columns of the frame."""
-    reach, radius, full, _, scale, first, column = facts.unbind(dim=1)
+    reach, radius, full, _, scale, first, column, brighter = facts.unbind(dim=1)
     sizes = [reach.log() / 2, radius.log() / 4, (column * radius).log() / 3, full.log() / 5, scale.clamp(0, 2)]
+    sizes += [brighter.log().clamp(-BRIGHTER, BRIGHTER) / 3]
     sizes += [(column * columns < GONE_ROUND_RAD).to(facts.dtype), 10 * reach / radius]
     azimuth = first[:, None] + torch.arange(columns, device=facts.device) * column[:, None]
     each = [size[:, None].expand(-1, columns) for size in sizes]

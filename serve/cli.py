@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from serve.worker import Settings
 
 USAGE, SOME_FAILED, NOTHING_MATCHED, NO_MODEL, INTERRUPTED = 2, 3, 4, 5, 130
-GOING_ON = ("detect", "fetch", "merge", "train", "train-limb", "watch")
+GOING_ON = ("detect", "fetch", "merge", "train", "train-glance", "train-limb", "watch")
 """Commands that take up an interrupted run."""
 
 app = typer.Typer(
@@ -576,19 +576,32 @@ def train(
     typer.echo(f"best weights in {best}")
 
 
+LIMB_CONFIG = typer.Option(metavar="FILE", exists=True, dir_okay=False, show_default=False, help="The configuration.")
+LIMB_RUN = typer.Option(metavar="RUN", file_okay=False, show_default=False, help="Its folder.")
+LIMB_FILE = typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="To write.")
+
+
+@app.command()
+def train_glance(
+    config: Annotated[Path, LIMB_CONFIG], out: Annotated[Path, LIMB_RUN], file: Annotated[Path, LIMB_FILE]
+) -> None:
+    """Train the network that proposes limbs, or go on with an interrupted run, and write its file."""
+    _train_small("training.glance_train", config, out, file)
+
+
 @app.command()
 def train_limb(
-    config: Annotated[
-        Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, show_default=False, help="The configuration.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="RUN", file_okay=False, show_default=False, help="Its folder.")],
-    file: Annotated[Path, typer.Option(metavar="FILE.onnx", dir_okay=False, show_default=False, help="To write.")],
+    config: Annotated[Path, LIMB_CONFIG], out: Annotated[Path, LIMB_RUN], file: Annotated[Path, LIMB_FILE]
 ) -> None:
-    """Train the network that finds the limb, or go on with an interrupted run, and write its file."""
+    """Train the network that looks at limbs, or go on with an interrupted run, and write its file."""
+    _train_small("training.limb_train", config, out, file)
+
+
+def _train_small(room: str, config: Path, out: Path, file: Path) -> None:
     from serve.show import Bar
 
     with Bar(_stderr(), "drawing") as bar:
-        gap = _room("training.limb_train").train_and_release(config, out, file, bar.at)
+        gap = _room(room).train_and_release(config, out, file, bar.at)
     typer.echo(f"{file}: torch and onnxruntime differ by {gap:.1g} at most")
 
 

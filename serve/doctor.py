@@ -37,14 +37,13 @@ def _version(name: str) -> str:
 
 
 def _model(path: Path | None) -> dict[str, Any]:
-    from detector.limb_look import RELEASED as LIMB_NETWORK
-    from detector.limb_look import ready
+    from detector.limb import networks
     from detector.session import Model
 
     try:
-        model, limb_sha256 = Model.open(path), ready()
+        model, limb = Model.open(path), networks()
     except ModelError as error:
         return {"usable": False, "problem": str(error)}
     points = ", ".join(sorted(model.card.operating_points))
     own = {"name": model.name, "file": str(model.path), "sha256": model.sha256, "points": points}
-    return {"usable": True, **own, "limb network": str(LIMB_NETWORK), "limb sha256": limb_sha256}
+    return {"usable": True, **own, **{f"{name} sha256": digest for name, digest in limb.items()}}

@@ -12,7 +12,8 @@ import pytest
 
 from detector import Detector, Frame, read_frames
 from detector.agreement import agreed
-from detector.limb_look import RELEASED as LIMB_NETWORK
+from detector.limb_glance import RELEASED as GLANCE_NETWORK
+from detector.limb_look import RELEASED as LOOK_NETWORK
 from detector.modelfile import checked_digest
 from detector.products import find_products
 from detector.session import RELEASED, Model
@@ -37,11 +38,13 @@ def test_the_released_file_is_small_and_says_what_it_is(detector: Detector) -> N
     assert card.limits
 
 
-def test_the_limb_network_is_small_and_says_where_it_comes_from() -> None:
-    assert LIMB_NETWORK.stat().st_size < 2_000_000
-    assert LIMB_NETWORK.with_suffix(".sha256").read_text().split()[0] == checked_digest(LIMB_NETWORK)
-    session = onnxruntime.InferenceSession(str(LIMB_NETWORK), providers=["CPUExecutionProvider"])
-    assert json.loads(session.get_modelmeta().custom_metadata_map["training"])["strips"] > 50_000
+@pytest.mark.parametrize(("network", "largest"), [(GLANCE_NETWORK, 4_000_000), (LOOK_NETWORK, 2_000_000)])
+def test_the_limbs_networks_are_small_and_say_where_they_come_from(network: Path, largest: int) -> None:
+    assert network.stat().st_size < largest
+    assert network.with_suffix(".sha256").read_text().split()[0] == checked_digest(network)
+    assert network.with_suffix(".md").read_text().startswith(f"# {network.stem}")
+    session = onnxruntime.InferenceSession(str(network), providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["training"])["seen"] > 40_000
 
 
 def test_the_upper_limits_of_a_time_series_rest_on_the_card(detector: Detector) -> None:

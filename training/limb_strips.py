@@ -1,13 +1,12 @@
 """Strips around circles of simulated frames, with the true limb: what the limb network learns from.
 
 Of every frame there are circles that the search looks at, right and wrong ones, and some of the true
-circle moved at random, for a first and for a last look.
+circle moved at random, for a rough, a first and a last look.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,13 +20,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import detector.limb
+from detector import expected
 from detector.circle import Circle
 from detector.expected import expected_at
 from detector.frame import Frame
-from detector.limb import FULL_PX, SMALLEST_PX, Prior, places
-from detector.limb_edges import Picture, picture_of
+from detector.limb import SMALLEST_PX, told_circle
+from detector.limb_glance import RELEASED as GLANCE
+from detector.limb_glance import glance
 from detector.limb_look import full_scale
-from detector.limb_strip import COLUMNS, ROWS, WIDE_ROWS, coarse_reach_px, fine_reach_px, strip_of
+from detector.limb_picture import Picture, picture_of
+from detector.limb_strip import (
+    COLUMNS,
+    FACTS,
+    ROWS,
+    WIDE_ROWS,
+    coarse_reach_px,
+    fine_reach_px,
+    rough_reach_px,
+    strip_of,
+)
+from training.retaken_limbs import KnownLimb, retaken_limb
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
@@ -40,8 +53,12 @@ Array = NDArray[np.float64]
 RECIPE = Recipe(no_limb=0.12)
 EACH = 2
 """Frames of a product."""
-JUDGED = 5
-MOVED = (coarse_reach_px, coarse_reach_px, fine_reach_px, fine_reach_px)
+JUDGED = 4
+BARELY_WORTH = 0.003
+"""Circles are learned from that are worth a look by no more than this, or there would be few wrong ones."""
+RETAKES = 6
+"""One real picture taken anew for so many products."""
+MOVED = (rough_reach_px, coarse_reach_px, coarse_reach_px, fine_reach_px, fine_reach_px)
 LEAST_MOVE, LARGEST_MOVE = 0.02, 0.45
 """1-sigma of the moves, shares of the strip's reach."""
 WITHIN = 0.97
@@ -53,7 +70,7 @@ STRIP = np.dtype(
     [
         ("near", np.float16, (ROWS, COLUMNS)),
         ("wide", np.float16, (WIDE_ROWS, COLUMNS)),
-        ("facts", np.float32, 7),
+        ("facts", np.float32, FACTS),
         ("offset", np.float32, COLUMNS),
         ("departure", np.float32, COLUMNS),
         ("stands_out", np.bool_, COLUMNS),
@@ -69,9 +86,16 @@ within; whether the circle is one of the search's; and of which product."""
 
 
 def strips(
-    folder: Path, seed: int, products: int, workers: int, progress: Progress = lambda done, total: None
+    folder: Path,
+    seed: int,
+    products: int,
+    workers: int,
+    pictures: tuple[KnownLimb, ...] = (),
+    progress: Progress = lambda done, total: None,
 ) -> list[Path]:
     """Draw the strips of ``products`` simulated products, in blocks that are kept in ``folder``; give the files.
+
+    ``pictures`` of Io that are really there are taken anew, a few among them.
 
     They lie in a folder named after the code that draws them; blocks that are there already are not drawn again.
     """
@@ -80,59 +104,65 @@ def strips(
     starts = range(0, products, BLOCK)
     files = [folder / f"{seed}-{start}-{min(start + BLOCK, products)}.npy" for start in starts]
     with ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn")) as pool:
-        for done, _ in enumerate(pool.map(partial(_block, seed, products), starts, files), start=1):
+        for done, _ in enumerate(pool.map(partial(_block, seed, products, pictures), starts, files), start=1):
             progress(done, len(files))
     return files
 
 
 def drawn_by() -> str:
-    """Digest of the code that draws the strips: the simulator, the search that proposes circles, and this file."""
-    detector = Path(places.__code__.co_filename).parent
-    files = [*sorted(detector.glob("limb*.py")), detector / "circle.py", detector / "expected.py", Path(__file__)]
+    """Digest of what draws the strips: the simulator, the glance that finds circles, and this file."""
+    search = sorted(Path(detector.limb.__file__).parent.glob("limb*.py"))
+    files = [*search, GLANCE, Path(expected.__file__), Path(__file__)]
     code = b"".join(file.read_bytes() for file in files) + repr(sorted(source_digests().items())).encode()
     return hashlib.sha256(code).hexdigest()[:16]
 
 
-def _block(seed: int, products: int, start: int, file: Path) -> None:
+def _block(seed: int, products: int, pictures: tuple[KnownLimb, ...], start: int, file: Path) -> None:
     if file.is_file():
         return
     cv2.setNumThreads(1)
-    rows = [row for index in range(start, min(start + BLOCK, products)) for row in _of_product(seed, index)]
+    indices = range(start, min(start + BLOCK, products))
+    rows = [row for index in indices for row in _of_product(seed, index, pictures)]
     part = file.with_suffix(".part")
     with part.open("wb") as stream:
         np.save(stream, np.array(rows, STRIP))
     part.replace(file)
 
 
-def _of_product(seed: int, index: int) -> Iterator[Any]:
+def _of_product(seed: int, index: int, pictures: tuple[KnownLimb, ...]) -> Iterator[Any]:
     samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], RECIPE, seed, index).samples
     rng = np.random.default_rng([seed, index])
     for number in rng.permutation(len(samples))[:EACH]:
-        yield from of_sample(samples[number], index, rng)
+        sample = samples[number]
+        yield from of_frame(as_filed(sample.frame), TrueLimb.of(sample), index, rng)
+    if pictures and index % RETAKES == 0:
+        one = retaken_limb(pictures, rng)
+        yield from of_frame(one.frame, TrueLimb.on(one.frame, one.circle, one.stands_out), index, rng)
 
 
-def of_sample(sample: Sample, product: int, rng: np.random.Generator) -> Iterator[Any]:
+def of_frame(frame: Frame, truth: TrueLimb | None, product: int, rng: np.random.Generator) -> Iterator[Any]:
     """Strips of one frame, as its file alone tells of the view."""
-    frame = as_filed(sample.frame)
     picture = picture_of(frame)
-    prior = Prior.of(frame, picture.factor)
-    found = list(itertools.chain.from_iterable(places(picture, prior)))
-    whole = picture if picture.factor == 1 else picture_of(frame, FULL_PX)
-    if whole.factor != 1:
+    told = told_circle(frame, picture.factor)
+    found = ([told] if math.isfinite(told.x + told.y + told.r) else []) + glance(picture, told.r, BARELY_WORTH)
+    if picture.factor != 1:
         return
-    circles = [found[k].unbinned(picture.factor) for k in rng.permutation(len(found))[:JUDGED]]
-    truth = _Truth.of(sample)
-    for circle in circles:
-        yield from _strip(whole, frame, circle, coarse_reach_px(circle.r), truth, product, judged=True)
+    for number in rng.permutation(len(found))[:JUDGED]:
+        circle = found[number]
+        for reach_px in (rough_reach_px(circle.r), coarse_reach_px(circle.r)):
+            yield from _strip(picture, frame, circle, reach_px, truth, product, judged=True)
     if truth:
         for reach in MOVED:
             circle = _moved(truth.circle, reach(truth.circle.r), rng)
-            yield from _strip(whole, frame, circle, reach(truth.circle.r), truth, product, judged=False)
+            yield from _strip(picture, frame, circle, reach(truth.circle.r), truth, product, judged=False)
 
 
 @dataclass(frozen=True)
-class _Truth:
-    """The true limb: its circle, the outline's departure from that by azimuth, and which of 360 degrees stand out."""
+class TrueLimb:
+    """The true limb: its circle, the outline's departure from that by azimuth, and which of 360 degrees stand out.
+
+    Azimuths count from +x towards +y.
+    """
 
     circle: Circle
     azimuth: Array
@@ -140,14 +170,19 @@ class _Truth:
     seen: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, sample: Sample) -> _Truth | None:
+    def of(cls, sample: Sample) -> TrueLimb | None:
         """None where the frame shows no limb of a disk large enough to be Io's."""
         limb = sample.limb
         if not (limb.trusted and limb.radius_px >= SMALLEST_PX and sample.limb_seen.any()):
             return None
         circle = Circle(limb.x_px, limb.y_px, limb.radius_px)
+        return cls.on(sample.frame, circle, np.roll(sample.limb_seen, -90))
+
+    @classmethod
+    def on(cls, frame: Frame, circle: Circle, seen: NDArray[np.bool_]) -> TrueLimb:
+        """A known circle, and which degrees of it (0 = +x, towards +y) stand out."""
         azimuth = np.linspace(-math.pi, math.pi, 361)
-        return cls(circle, azimuth, expected_at(sample.frame, circle).departure(azimuth), sample.limb_seen)
+        return cls(circle, azimuth, expected_at(frame, circle).departure(azimuth), seen)
 
     def offset_px(self, circle: Circle, azimuth: Array) -> Array:
         """(n,) px outwards from a circle to the true one along its radii; NaN where they miss it."""
@@ -161,12 +196,19 @@ class _Truth:
         return np.interp(azimuth, self.azimuth, self.departure, period=2 * math.pi)
 
     def stands_out(self, azimuth: Array) -> NDArray[np.bool_]:
-        """(n,) whether the limb is seen; the truth counts its degrees clockwise from up."""
-        return self.seen[np.rint(np.degrees(azimuth) + 90).astype(int) % 360]
+        """(n,) whether the limb is seen."""
+        return self.seen[np.rint(np.degrees(azimuth)).astype(int) % 360]
 
 
 def _strip(
-    picture: Picture, frame: Frame, circle: Circle, reach_px: float, truth: _Truth | None, product: int, *, judged: bool
+    picture: Picture,
+    frame: Frame,
+    circle: Circle,
+    reach_px: float,
+    truth: TrueLimb | None,
+    product: int,
+    *,
+    judged: bool,
 ) -> Iterator[Any]:
     """One strip, or none where the frame shows nothing of it."""
     strip = strip_of(picture, circle, reach_px, full_scale(picture, frame))

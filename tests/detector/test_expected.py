@@ -12,8 +12,8 @@ from scipy import ndimage
 from detector.circle import Circle
 from detector.expected import expected_at, expected_radius, sun_of_disk, sun_of_view
 from detector.frame import IO_RADII_KM, Frame, View
-from detector.limb_edges import picture_of
-from detector.limb_look import first_look, last_look
+from detector.limb_look import first_looks, last_look
+from detector.limb_picture import picture_of
 
 VIEW = View(
     "label",
@@ -110,8 +110,7 @@ def test_looks_are_right_on_gibbous_half_and_overexposed_disks(phase: float, exp
     image = np.minimum(10 + 200 * exposure * light + rng.normal(0, 1, light.shape), 255).astype(np.float32)
     frame = Frame.of(image, saturation=255.0)
     start = Circle(true.x + 3, true.y - 2, true.r + 4)
-    first = first_look(picture_of(frame), frame, start)
-    assert first is not None
+    (first,) = first_looks(picture_of(frame), frame, [start])
     assert first.limb > 0
     found = last_look(picture_of(frame), frame, first).circle
     assert math.hypot(found.x - true.x, found.y - true.y) < 0.9

@@ -14,9 +14,8 @@ from detector.expected import circle_through, expected_at
 from detector.frame import IO_RADIUS_KM, Frame, View
 from detector.framelets import Framelets
 from detector.instruments import JUNOCAM
-from detector.limb import FULL_PX
-from detector.limb_edges import picture_of
-from detector.limb_look import first_look, last_look
+from detector.limb_look import first_looks, last_look
+from detector.limb_picture import picture_of
 from training.simulate.pushframe import PushFrame
 
 RANGE_KM = 30000.0
@@ -61,9 +60,8 @@ def test_looks_follow_a_limb_that_jumps_at_a_seam(colour: str) -> None:
     light = ndimage.gaussian_filter(np.nan_to_num(light), 0.8)
     image = 5 + 300 * light + np.random.default_rng(4).normal(0, 1, light.shape)
     frame = replace(frame, image=image.astype(np.float32))
-    picture = picture_of(frame, FULL_PX)
-    first = first_look(picture, frame, Circle(best.x + 2.0, best.y - 1.8, best.r + 1.4))
-    assert first is not None
+    picture = picture_of(frame)
+    (first,) = first_looks(picture, frame, [Circle(best.x + 2.0, best.y - 1.8, best.r + 1.4)])
     found = last_look(picture, frame, first)
     assert math.hypot(found.circle.x - best.x, found.circle.y - best.y) < 0.8
 

@@ -12,11 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.circle import Circle, Edges, propose, vote
 from detector.frame import IO_RADIUS_KM, Frame, View
 from detector.limb import Limb, find_limb
-from detector.limb_edges import Picture, picture_of
-from detector.limb_settle import settle
 
 SHAPE = (220, 260)
 
@@ -283,55 +280,6 @@ def test_a_wrong_label_is_not_believed() -> None:
     limb = find_limb(Frame.of(noisy(render(Scene(SHAPE, (ball,), sky=0.02))), view=view(ball, scale=0.6)))
     assert limb.source == "image"
     assert right(limb, ball)
-
-
-# --- circles ----------------------------------------------------------------------------------------------------------
-
-
-def ring(circle: Circle, start: float, stop: float, count: int = 80) -> Edges:
-    a = np.linspace(start, stop, count)
-    out = np.stack([np.cos(a), np.sin(a)], axis=1)
-    return Edges(np.array([circle.x, circle.y]) + circle.r * out, -out, np.ones(count))
-
-
-def test_edges_propose_the_circle_they_lie_on() -> None:
-    truth = Circle(30.0, 70.0, 44.0)
-    best = propose(ring(truth, 0, 2.5), 5, 500, 3, np.random.default_rng(0))[0]
-    assert (best.x, best.y, best.r) == pytest.approx((30, 70, 44), abs=0.5)
-    assert vote(ring(truth, 0, 2.5), 44.0, 1)[0].resembles(truth, 0.1)
-
-
-def picture_with(*balls: Ball) -> Picture:
-    return picture_of(Frame.of(noisy(render(Scene(SHAPE, balls)))))
-
-
-def test_proposals_come_to_rest_on_the_limb_and_alike_ones_are_one() -> None:
-    ball = Ball(120, 105, 50, phase_deg=0)
-    starts = [Circle(120 + dx, 105 + dy, 50 + dr) for dx, dy, dr in [(3, 0, 1), (-2, 2, -2), (0, -3, 2), (1, 1, 0)]]
-    (rest,) = settle(picture_with(ball), starts, [(math.nan, math.inf)] * 4)
-    assert rest.circle.resembles(Circle(120, 105, 50), 0.01)
-    assert rest.arc_deg > 330
-
-
-def test_the_more_of_a_limb_is_seen_the_earlier_it_is_looked_at() -> None:
-    whole, crescent = Ball(70, 110, 40, phase_deg=0), Ball(190, 110, 40, phase_deg=140)
-    starts = [Circle(190, 110, 41), Circle(70, 110, 41)]
-    found = settle(picture_with(whole, crescent), starts, [(math.nan, math.inf)] * 2)
-    assert [round(s.circle.x, -1) for s in found] == [70, 190]
-    assert found[0].arc_deg > 330 > 200 > found[1].arc_deg > 60
-
-
-def test_a_known_radius_holds_what_settles_and_nothing_settles_on_nothing() -> None:
-    picture = picture_with(Ball(300, 110, 90))
-    (rest,) = settle(picture, [Circle(299, 108, 85)], [(90.0, 0.1)])
-    assert rest.circle.r == pytest.approx(90, abs=0.5)
-    assert settle(picture, [], []) == []
-    assert all(s.arc_deg < 30 for s in settle(picture, [Circle(60, 60, 20)], [(math.nan, math.inf)]))
-
-
-def test_binning_and_back_is_the_same_circle() -> None:
-    back = Circle(10.25, 7.5, 33.0).binned(3).unbinned(3)
-    assert (back.x, back.y, back.r) == pytest.approx((10.25, 7.5, 33.0))
 
 
 # --- real pictures ----------------------------------------------------------------------------------------------------

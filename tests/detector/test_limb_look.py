@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from detector.circle import Circle
 from detector.errors import ModelError
 from detector.frame import Frame
-from detector.limb_edges import picture_of
-from detector.limb_look import first_look, laid_through, last_look
+from detector.limb_look import first_looks, laid_through, last_look
+from detector.limb_picture import picture_of
 from detector.modelfile import checked_digest
 from training import limb_task
 
@@ -67,14 +67,13 @@ def test_a_look_moves_a_circle_to_the_limb_and_a_closer_one_halves_the_error() -
     edge = np.clip(90 - np.hypot(columns - 161.3, rows - 148.6) + 0.5, 0, 1)
     frame = Frame.of((400 * edge + np.random.default_rng(5).normal(0, 4, edge.shape)).astype(np.float32))
     picture = picture_of(frame)
-    first = first_look(picture, frame, Circle(165.3, 145.6, 86.0))
-    assert first is not None
+    (first,) = first_looks(picture, frame, [Circle(165.3, 145.6, 86.0)])
     assert first.limb > 2
     assert first.arc_deg > 250
     last = last_look(picture, frame, first)
     assert math.hypot(last.circle.x - 161.3, last.circle.y - 148.6) < 0.5
     assert last.sigma_px <= first.sigma_px
-    assert first_look(picture, frame, Circle(-400, 0, 50)) is None
+    assert first_looks(picture, frame, [Circle(-400, 0, 50)]) == []
 
 
 def test_a_model_file_that_was_changed_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.circle import Circle
 from detector.frame import Frame
-from detector.limb_edges import Picture, picture_of
+from detector.limb_picture import Picture, picture_of
 from detector.limb_strip import COLUMNS, ROWS, WIDE_ROWS, seen_span, strip_of
 
 

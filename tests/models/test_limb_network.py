@@ -19,7 +19,7 @@ def strips(count: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     near = torch.rand(count, ROWS, COLUMNS, generator=generator)
     wide = torch.rand(count, WIDE_ROWS, COLUMNS, generator=generator)
-    facts = torch.tensor([[8.0, 80.0, 60.0, 2.0, 1.0, 0.1, 2 * torch.pi / COLUMNS]]).repeat(count, 1)
+    facts = torch.tensor([[8.0, 80.0, 60.0, 2.0, 1.0, 0.1, 2 * torch.pi / COLUMNS, 1.2]]).repeat(count, 1)
     return near, wide, facts
 
 

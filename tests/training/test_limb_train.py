@@ -12,10 +12,11 @@ import torch
 
 from detector.errors import InputError
 from detector.limb_strip import INPUTS, OUTPUTS
-from training import limb_train
+from training import small_run
 from training.limb_strips import STRIP, strips
 from training.limb_task import azimuths, laid_through, mirrored, unlikely
-from training.limb_train import LimbConfig, load_limb_config, tensors, train_and_release
+from training.limb_train import tensors, train_and_release
+from training.small_run import SmallConfig
 
 SETTINGS = "{seed: 77, products: 10, cache: %s, epochs: 1, batch: 16, precision: 32-true, threads: 1}"
 
@@ -76,11 +77,11 @@ def test_the_density_of_errors_is_students() -> None:
 def test_a_run_writes_a_file_that_opens_and_goes_on_where_it_stopped(drawn: Path, tmp_path: Path) -> None:
     config, out, file = tmp_path / "limb.yaml", tmp_path / "run", tmp_path / "limb.onnx"
     config.write_text(SETTINGS % drawn)
-    assert train_and_release(config, out, file) < limb_train.MAX_GAP
+    assert train_and_release(config, out, file) < small_run.MAX_GAP
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     assert tuple(i.name for i in session.get_inputs()) == INPUTS
     assert tuple(o.name for o in session.get_outputs()) == OUTPUTS
-    assert "strips" in session.get_modelmeta().custom_metadata_map["training"]
+    assert "seen" in session.get_modelmeta().custom_metadata_map["training"]
     before = file.read_bytes()
     train_and_release(config, out, file)
     assert file.read_bytes() == before
@@ -93,9 +94,8 @@ def test_a_setting_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "limb.yaml"
     file.write_text("sed: 3")
     with pytest.raises(InputError, match="sed"):
-        load_limb_config(file)
+        SmallConfig.load(file)
     with pytest.raises(InputError, match="cannot be read"):
-        load_limb_config(tmp_path / "none.yaml")
+        SmallConfig.load(tmp_path / "none.yaml")
     file.write_text("")
-    assert load_limb_config(file) == LimbConfig()
-    assert load_limb_config(Path(limb_train.__file__).parent / "configs" / "limb.yaml") == LimbConfig()
+    assert SmallConfig.load(file) == SmallConfig()

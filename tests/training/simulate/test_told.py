@@ -12,7 +12,7 @@ import pytest
 from detector.circle import Circle
 from detector.expected import sun_of_disk, sun_of_view
 from detector.frame import View
-from detector.limb_edges import picture_of
+from detector.limb_picture import picture_of
 from detector.products import find_products
 from detector.readers import read_frames
 from training.simulate.product import expose

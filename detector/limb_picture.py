@@ -1,4 +1,4 @@
-"""Where a picture falls from bright to dark: the picture that is searched for the limb, and its edge points."""
+"""The picture that the limb is sought in: a frame without radiation hits, its brightness in units of the noise."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from detector.circle import Edges
 from detector.frame import Frame
 from detector.levels import Levels, measure_levels
 
 Image = NDArray[np.float32]
 
-WORKING_PX = 1280
-COARSE_PX = 300
-MOST_EDGES = 1500
-LEAST_SIGMA = 0.05
-"""Of the noise of single pixels: averaged pixels have no less, or sky that was cut off to one value would be quiet."""
+FULL_PX = 4096
+"""Larger frames are binned."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ class Picture:
         return np.arcsinh(linear / np.float32(self.soft))
 
 
-def picture_of(frame: Frame, largest_px: int = WORKING_PX) -> Picture:
+def picture_of(frame: Frame, largest_px: int = FULL_PX) -> Picture:
     """Prepare the frame as the search looks at it, binned to ``largest_px``; brightness scale and offset fall out."""
     factor = max(1, -(-max(frame.shape) // largest_px))
     pixels = frame.image if frame.valid.all() else np.where(frame.valid, frame.image, np.float32(np.nan))
@@ -72,20 +67,6 @@ def picture_of(frame: Frame, largest_px: int = WORKING_PX) -> Picture:
     cleaned = without_hits(binned, levels.sigma) if factor == 1 else binned
     linear = (cleaned - np.float32(levels.sky)) / np.float32(levels.sigma)
     return Picture(linear, softening(levels), factor, levels.sky, levels.sigma)
-
-
-def coarser(picture: Picture) -> Picture:
-    """The picture averaged over 2 x 2 pixels, so that faint disks stand out."""
-    linear = bin_mean(picture.linear, 2)
-    levels = measured(linear)
-    levels = replace(levels, sigma=max(levels.sigma, LEAST_SIGMA))
-    return Picture(
-        (linear - np.float32(levels.sky)) / np.float32(levels.sigma),
-        softening(levels),
-        2 * picture.factor,
-        picture.sky + levels.sky * picture.sigma,
-        levels.sigma * picture.sigma,
-    )
 
 
 def measured(image: Image, known: Levels | None = None) -> Levels:
@@ -146,60 +127,3 @@ def block_sum(blocks: Image) -> Image:
     for k in range(1, blocks.shape[1]):
         rows += blocks[:, k]
     return rows.sum(axis=-1)
-
-
-def edges_of(log: Image, sigma_px: float) -> Edges:
-    """Edge points of a picture: pixels whose smoothed gradient is a maximum along its own direction and stands out.
-
-    Args:
-        log: (H, W) compressed picture; NaN where not valid (no edge within 3 sigma_px of such a pixel).
-        sigma_px: width of the smoothing.
-
-    """
-    missing = np.isnan(log)
-    filled = np.where(missing, np.float32(np.nanmedian(log)), log) if missing.any() else log
-    gx = ndimage.gaussian_filter(filled, sigma_px, order=(0, 1), mode="nearest")
-    gy = ndimage.gaussian_filter(filled, sigma_px, order=(1, 0), mode="nearest")
-    size = np.hypot(gx, gy)
-    margin = int(np.ceil(2.5 * sigma_px))
-    if missing.any():
-        size[ndimage.maximum_filter(missing, 2 * margin + 1)] = 0
-    size[:2], size[-2:], size[:, :2], size[:, -2:] = 0, 0, 0, 0
-    rows, columns = np.nonzero(size > edge_threshold(size))
-    rows, columns = strongest(rows, columns, size, 6 * MOST_EDGES)
-    nx, ny = gx[rows, columns] / size[rows, columns], gy[rows, columns] / size[rows, columns]
-    return crests(size, rows, columns, np.stack([nx, ny], axis=1))
-
-
-def edge_threshold(size: Image) -> float:
-    """Gradient size that noise seldom reaches: four times the typical one, and 8 % of the largest."""
-    seen = size[size > 0]
-    if seen.size == 0:
-        return np.inf
-    quiet, loud = np.percentile(seen, [30, 99.8])
-    return float(max(4.0 * quiet, 0.08 * loud))
-
-
-def strongest(
-    rows: NDArray[np.int_], columns: NDArray[np.int_], size: Image, most: int
-) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """At most ``most`` of the pixels, those of largest gradient."""
-    if len(rows) <= most:
-        return rows, columns
-    best = np.argpartition(-size[rows, columns], most)[:most]
-    return rows[best], columns[best]
-
-
-def crests(size: Image, rows: NDArray[np.int_], columns: NDArray[np.int_], inward: Image) -> Edges:
-    """Those pixels whose gradient exceeds that one step before and behind, moved to the sub-pixel maximum."""
-    if len(rows) == 0:
-        return Edges(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
-    here = size[rows, columns]
-    ahead = ndimage.map_coordinates(size, [rows + inward[:, 1], columns + inward[:, 0]], order=1, mode="nearest")
-    behind = ndimage.map_coordinates(size, [rows - inward[:, 1], columns - inward[:, 0]], order=1, mode="nearest")
-    top = (here >= ahead) & (here > behind)
-    here, ahead, behind, inward = here[top], ahead[top], behind[top], inward[top]
-    shift = 0.5 * (ahead - behind) / np.maximum(2 * here - ahead - behind, 1e-6)
-    points = np.stack([columns[top], rows[top]], axis=1) + np.clip(shift, -0.5, 0.5)[:, None] * inward
-    edges = Edges(points.astype(float), inward.astype(float), here.astype(float))
-    return edges if len(edges) <= MOST_EDGES else edges.take(np.argsort(-edges.strength, kind="stable")[:MOST_EDGES])
