@@ -23,7 +23,7 @@ from detector.limb_thumb import AREA_PX, STEP_PX, WINDOW_PX
 from models.glance_network import GlanceNetwork
 from training.glance_frames import NAMES, thumbnails
 from training.glance_task import Batch, GlanceTask, reach_of, turned
-from training.small_run import Progress, SmallConfig, begin, fit, kept_aside, release
+from training.small_run import Progress, SmallConfig, Trial, begin, fit, kept_aside, release
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def release_glance(network: GlanceNetwork, training: dict[str, object], out: Pat
     rows, columns = (torch.export.Dim(name, min=1, max=256) for name in ("rows", "columns"))
     sides = {0: batch, 1: STEP_PX * rows, 2: STEP_PX * columns}
     given = dict(zip(INPUTS, (view, facts), strict=True))
-    return release(network, given, OUTPUTS, (sides, {0: batch}), training, CARD, out, _compared)
+    return release(network, Trial(given, OUTPUTS, (sides, {0: batch}), _compared), training, CARD, out)
 
 
 def _compared(name: str, value: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -21,7 +21,7 @@ from detector.limb_strip import INPUTS, OUTPUTS
 from models.limb_network import LimbNetwork
 from training.limb_strips import STRIP, strips
 from training.limb_task import Batch, LimbTask, mirrored
-from training.small_run import Progress, SmallConfig, begin, fit, kept_aside, release
+from training.small_run import Progress, SmallConfig, Trial, begin, fit, kept_aside, release
 
 log = logging.getLogger(__name__)
 CARD = """# io-detector-limb
@@ -135,7 +135,7 @@ def release_limb(network: LimbNetwork, training: dict[str, object], out: Path, t
     """
     batch = {0: torch.export.Dim("batch", min=1, max=4096)}
     given = {name: trials[name] for name in INPUTS}
-    return release(network, given, OUTPUTS, (batch,) * len(INPUTS), training, CARD, out, _compared)
+    return release(network, Trial(given, OUTPUTS, (batch,) * len(INPUTS), _compared), training, CARD, out)
 
 
 def _compared(name: str, value: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

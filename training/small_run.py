@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -134,27 +135,42 @@ def fit(
     trainer.fit(task, first, second, ckpt_path=last if last.is_file() else None)
 
 
-def release(
-    network: nn.Module,
-    given: Mapping[str, Tensor],
-    outputs: Sequence[str],
-    dynamic: tuple[dict[int, Any], ...],
-    training: dict[str, object],
-    card: str,
-    out: Path,
-    compared: Callable[[str, Any], Any] = lambda name, value: value,
-) -> float:
+@dataclass(frozen=True)
+class Trial:
+    """How a network is written as a file, and compared with what it was.
+
+    Attributes:
+        given: its inputs by name, on which torch and onnxruntime must agree.
+        outputs: names of what it says.
+        dynamic: of each input, which axes may have any length.
+        compared: what of an output is compared.
+
+    """
+
+    given: Mapping[str, Tensor]
+    outputs: Sequence[str]
+    dynamic: tuple[dict[int, Any], ...]
+    compared: Callable[[str, Any], Any] = lambda name, value: value
+
+    def gap(self, network: nn.Module, file: Path) -> float:
+        """The largest difference between the network and its file."""
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        theirs = session.run(list(self.outputs), {name: array.numpy() for name, array in self.given.items()})
+        with torch.no_grad():
+            ours = network(*self.given.values())
+        pairs = zip(self.outputs, ours, theirs, strict=True)
+        return max(float(abs(self.compared(name, a.numpy()) - self.compared(name, b)).max()) for name, a, b in pairs)
+
+
+def release(network: nn.Module, trial: Trial, training: dict[str, object], card: str, out: Path) -> float:
     """Write a network as the file that the detector opens, ``.sha256`` and card beside it.
 
     Args:
         network: trained.
-        given: its inputs by name, on which torch and onnxruntime must agree.
-        outputs: names of what it says.
-        dynamic: of each input, which axes may have any length.
+        trial: how it is written and compared.
         training: what the file says of where it comes from.
         card: what is to be known of it, Markdown with {gap} and {training}.
         out: the .onnx file.
-        compared: what of an output is compared.
 
     Returns:
         the largest difference of an answer.
@@ -163,18 +179,17 @@ def release(
         ModelError: they do not agree; nothing is written then.
 
     """
-    arrays = list(given.values())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         part = Path(folder) / "network.onnx"
         program = torch.onnx.export(
-            network.eval(), tuple(arrays), dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=list(given), output_names=list(outputs), dynamic_shapes=dynamic,
+            network.eval(), tuple(trial.given.values()), dynamo=True, opset_version=OPSET, verbose=False,
+            input_names=list(trial.given), output_names=list(trial.outputs), dynamic_shapes=trial.dynamic,
         )  # fmt: skip
         if program is None:
             raise ModelError(out, "not written: torch exported nothing")
         program.save(str(part), external_data=False)
-        gap = _gap(network, part, given, outputs, compared)
+        gap = trial.gap(network, part)
         if not gap <= MAX_GAP:
             raise ModelError(out, f"not written: torch and onnxruntime differ by {gap:.2g}, {MAX_GAP:g} is allowed")
         model = onnx.load(str(part))
@@ -185,18 +200,3 @@ def release(
     out.with_suffix(".sha256").write_text(f"{digest}  {out.name}\n")
     out.with_suffix(".md").write_text(card.format(gap=gap, training=json.dumps(training, indent=1)))
     return gap
-
-
-def _gap(
-    network: nn.Module,
-    file: Path,
-    given: Mapping[str, Tensor],
-    outputs: Sequence[str],
-    compared: Callable[[str, Any], Any],
-) -> float:
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    theirs = session.run(list(outputs), {name: array.numpy() for name, array in given.items()})
-    with torch.no_grad():
-        ours = network(*given.values())
-    pairs = zip(outputs, ours, theirs, strict=True)
-    return max(float(abs(compared(name, a.numpy()) - compared(name, b)).max()) for name, a, b in pairs)
