@@ -6,6 +6,7 @@ picture -> a glance at all of it: circles that may be -> a look at each -> the l
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,12 +20,20 @@ from detector.limb_look import Look, first_looks, last_look
 from detector.limb_picture import Picture, picture_of
 
 SMALLEST_PX = 8.0
+WORKING_PX = 1100
+"""Frames of more pixels than a square of this side are binned but for the last look: so large disks taught nothing."""
 GUESS, GUESS_ARC_DEG = "guess", 10.0
 """A refused circle is a guess where so much of it stands out."""
 TRUSTED = 0.0
 """Logarithm of the odds from which a circle is a limb."""
 AGREES, DISAGREES = 1.0, -2.0
 """What a radius that the view tells adds to that."""
+COARSER, LEAST_COARSE_PX = (2, 4), 48
+"""A disk too faint to be found is sought again where so many pixels squared are averaged; no picture gets smaller."""
+SECOND_TRUSTED = 2.0
+"""What a circle of these later searches needs: each is one more chance to be wrong."""
+PLAIN, LARGER = 2.5, 1.5
+"""Of disks beside each other that are so plainly limbs Io is the one so much larger than the likeliest."""
 UNCERTAIN_SHARE, UNCERTAIN_PX = 0.05, 1.5
 """A circle of which so little is seen that its centre is not known to this share of the radius, or to so many pixels,
 is not trusted."""
@@ -106,12 +115,24 @@ def find_limb(frame: Frame) -> Limb:
         return Limb.none(f"the frame of {frame.shape[1]} x {frame.shape[0]} px is smaller than the smallest disk")
     if not frame.valid.any():
         return Limb.none("no valid pixel")
-    best = likeliest(sights(picture_of(frame), frame))
-    if best and best.odds > TRUSTED:
-        limb = answer(best, frame)
-        if limb.sigma_px <= max(UNCERTAIN_SHARE * limb.radius_px, UNCERTAIN_PX):
-            return limb
+    best: Sight | None = None
+    for number, picture in enumerate(pictures(frame)):
+        seen = likeliest(sights(picture, frame))
+        if seen and seen.odds > (SECOND_TRUSTED if number else TRUSTED):
+            limb = answer(seen, frame)
+            if limb.sigma_px <= max(UNCERTAIN_SHARE * limb.radius_px, UNCERTAIN_PX):
+                return limb
+        best = best if number else seen
     return Limb.none(*refusal(best, frame))
+
+
+def pictures(frame: Frame) -> Iterator[Picture]:
+    """Give the picture that the limb is sought in, and where it is not found the same averaged, for faint disks."""
+    first = picture_of(frame, working_px(frame))
+    yield first
+    for times in COARSER:
+        if min(first.shape) >= times * LEAST_COARSE_PX:
+            yield picture_of(frame, -(-max(frame.shape) // (times * first.factor)))
 
 
 @dataclass(frozen=True)
@@ -148,6 +169,11 @@ def sights(picture: Picture, frame: Frame) -> list[Sight]:
     return [Sight(look, picture, look.limb + (agreement(look) if told.r > 0 else 0.0)) for look in looks]
 
 
+def working_px(frame: Frame) -> int:
+    """Longer side of a frame of its shape that is as large as a square of ``WORKING_PX``, or its own."""
+    return math.ceil(max(frame.shape) * min(1.0, WORKING_PX / math.sqrt(math.prod(frame.shape))))
+
+
 def agreement(look: Look) -> float:
     """What it adds to the odds that a circle has the radius that the view tells, or another."""
     return AGREES if look.expected else DISAGREES
@@ -164,7 +190,16 @@ def told_circle(frame: Frame, factor: int) -> Circle:
 def likeliest(seen: list[Sight]) -> Sight | None:
     """The likeliest circle, trusted or not; None where there is none."""
     alone = [sight for sight in seen if not any(lies_on(sight.look.circle, other) for other in seen)]
-    return max(alone, key=lambda sight: sight.odds, default=None)
+    best = max(alone, key=lambda sight: sight.odds, default=None)
+    larger = [sight for sight in alone if best and sight.odds > PLAIN and stands_larger_beside(sight, best)]
+    return max(larger, key=lambda sight: sight.look.circle.r, default=best)
+
+
+def stands_larger_beside(sight: Sight, other: Sight) -> bool:
+    """Whether a disk is another one than ``other`` and much larger: Io is seldom the smaller one."""
+    circle, smaller = sight.look.circle, other.look.circle
+    apart = math.hypot(circle.x - smaller.x, circle.y - smaller.y)
+    return circle.r > LARGER * smaller.r and apart > circle.r and not (other.look.expected and not sight.look.expected)
 
 
 def lies_on(circle: Circle, other: Sight) -> bool:
@@ -194,7 +229,11 @@ def refusal(best: Sight | None, frame: Frame) -> tuple[str, Limb | None]:
 
 def answer(best: Sight, frame: Frame) -> Limb:
     """Look at the chosen circle closely and put it in pixels of the frame; none where it is too small."""
-    picture, look = best.picture, last_look(best.picture, frame, best.look)
+    picture, first = best.picture, best.look
+    if picture.factor != 1:
+        whole = picture_of(frame)
+        first, picture = first.seen_on(picture.factor, whole.factor), whole
+    look = last_look(picture, frame, first)
     circle, sigma = look.circle.unbinned(picture.factor), look.sigma_px * picture.factor
     if circle.r < SMALLEST_PX - 0.4:
         return Limb.none(f"the disk has a radius of {circle.r:.1f} px, {SMALLEST_PX:.0f} needed")

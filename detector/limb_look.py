@@ -72,6 +72,11 @@ class Look:
     expected: bool
     moved: float
 
+    def seen_on(self, factor: int, other: int) -> Look:
+        """What was seen on a picture that was binned ``factor`` x ``factor``, in pixels of another of the frame."""
+        circle = self.circle.unbinned(factor).binned(other)
+        return replace(self, circle=circle, covariance=self.covariance * (factor / other) ** 2)
+
     @property
     def sigma_px(self) -> float:
         """1-sigma of the centre along its worse axis."""
