@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from detector.limb_look import FIGURE_SHARE, KNOWN, LOOSE
-from detector.limb_strip import COLUMNS, ROWS
+from detector.limb_strip import COLUMNS, FINE_PX, FINE_SHARE, ROWS
 from models.limb_network import LimbNetwork
 from training.task import one_cycle
 
@@ -19,6 +19,8 @@ Batch = dict[str, Tensor]
 
 FIT_SHARE, ROWS_SHARE, LIMB_SHARE, STANDING_SHARE = 0.3, 0.5, 0.5, 0.2
 """Of the losses in their sum."""
+MOVED_WEIGHT = 0.35
+"""Of the verdict on a true circle that was moved, one of the search counting 1."""
 DEGREES_OF_FREEDOM = 4.0
 """Of Student's distribution of a circle's error: a few are far off."""
 ASKED_ARC = 14
@@ -63,14 +65,21 @@ class LimbTask(lightning.LightningModule):
         off = step - batch["step"].double() / reach[:, None]
         outline = (batch["offset"] + batch["departure"]) / reach[:, None]
         shown = batch["stands_out"] & limb[:, None] & (outline.abs() < 1)
-        judged = batch["judged"]
+        asked = self._asked(batch, limb)
         losses = {
             "fit": _mean(unlikely(off[limb], covariance[limb])),
             "rows": _mean(_missed_rows(said.rows.float(), outline)[shown]),
-            "limb": _mean(_surprise(said.limb[judged], limb[judged])),
+            "limb": (asked * _surprise(said.limb, limb)).sum() / asked.sum().clamp(min=1.0),
             "standing": _mean(_surprise(said.stands_out, shown)),
         }
         return losses, torch.hypot(off[:, 0], off[:, 1]) * reach, limb
+
+    def _asked(self, batch: Batch, limb: Tensor) -> Tensor:
+        """(B,) weights of verdicts: circles of the search, and moved true ones, for a rough look moves some there."""
+        reach, radius = batch["facts"][:, 0], batch["facts"][:, 1]
+        far = reach > 1.5 * (FINE_SHARE * radius).clamp(*FINE_PX)
+        moved = limb & far & batch["stands_out"].any(dim=1)
+        return torch.where(batch["judged"], 1.0, MOVED_WEIGHT * moved.float())
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate rises over the first tenth of the run and falls to nothing by its end."""

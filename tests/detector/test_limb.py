@@ -200,15 +200,15 @@ def test_where_there_is_no_limb_the_answer_is_none_and_says_why(name: str) -> No
 
 
 def test_a_limb_of_which_too_little_is_seen_is_a_guess_and_no_more() -> None:
-    limb = find_limb(Frame.of(noisy(render(Scene((150, 225), (Ball(112, 480, 420),), sky=0.02)))))
+    limb = find_limb(Frame.of(noisy(render(Scene((150, 240), (Ball(120, 480, 420),), sky=0.02)))))
     assert not limb.trusted
     assert "too little of it is seen" in limb.reason
     assert math.isnan(limb.radius_px)
     assert limb.guess is not None
     assert limb.guess.source == "guess"
-    assert miss(limb.guess, Ball(112, 480, 420)) == pytest.approx((0, 0), abs=8)
+    assert miss(limb.guess, Ball(120, 480, 420)) == pytest.approx((0, 0), abs=8)
     assert limb.for_plumes is limb.guess
-    other = find_limb(Frame.of(noisy(render(Scene((150, 225), (Ball(112, 480, 420),), sky=0.02))), target="EUROPA"))
+    other = find_limb(Frame.of(noisy(render(Scene((150, 240), (Ball(120, 480, 420),), sky=0.02))), target="EUROPA"))
     assert other.guess is None
 
 
