@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,3 +28,12 @@ class Circle:
         """Whether centre and radius agree within ``share`` of the radius, or 1.5 px."""
         apart = np.hypot(self.x - other.x, self.y - other.y) + abs(self.r - other.r)
         return bool(apart < max(1.5, share * min(self.r, other.r)))
+
+
+def distinct(circles: Iterable[Circle], share: float) -> list[Circle]:
+    """Those that resemble none before them, to ``share`` of the radius."""
+    kept: list[Circle] = []
+    for circle in circles:
+        if not any(circle.resembles(other, share) for other in kept):
+            kept.append(circle)
+    return kept

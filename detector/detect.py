@@ -93,7 +93,7 @@ class Detector:
         kernels: folder of SPICE kernels; IO_DETECTOR_KERNELS of the environment where not given.
 
     Raises:
-        ModelError: there is no released model, or it or the limb's network cannot be used.
+        ModelError: there is no released model, or it or one of the limb's networks cannot be used.
         InputError: the model has no such operating point.
 
     """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from detector import limb_glance, limb_look
 from detector.circle import Circle
 from detector.frame import Frame
-from detector.limb_glance import glance
+from detector.limb_glance import LEAST_WORTH, glance
 from detector.limb_look import Look, first_looks, last_look
 from detector.limb_picture import Picture, picture_of
 
@@ -158,15 +158,21 @@ def networks() -> dict[str, str]:
         ModelError: a file is missing or broken.
 
     """
-    return {room.RELEASED.name: room.ready() for room in (limb_glance, limb_look)}
+    return {room.NETWORK.path.name: room.NETWORK.ready() for room in (limb_glance, limb_look)}
 
 
 def sights(picture: Picture, frame: Frame) -> list[Sight]:
     """Look at the predicted circle, and at those that a glance at the picture finds worth it."""
+    told = told_circle(frame, picture.factor).r > 0
+    looks = first_looks(picture, frame, candidates(picture, frame))
+    return [Sight(look, picture, look.limb + (agreement(look) if told else 0.0)) for look in looks]
+
+
+def candidates(picture: Picture, frame: Frame, least_worth: float = LEAST_WORTH) -> list[Circle]:
+    """The predicted circle, if there is one, and those that a glance finds worth a look; px of the picture."""
     told = told_circle(frame, picture.factor)
-    circles = ([told] if math.isfinite(told.x + told.y + told.r) else []) + glance(picture, told.r)
-    looks = first_looks(picture, frame, circles)
-    return [Sight(look, picture, look.limb + (agreement(look) if told.r > 0 else 0.0)) for look in looks]
+    predicted = [told] if math.isfinite(told.x + told.y + told.r) else []
+    return predicted + glance(picture, told.r, least_worth)
 
 
 def working_px(frame: Frame) -> int:

@@ -6,27 +6,22 @@ is worth. The circles on which the worthiest cells agree are worth a look (``lim
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.circle import Circle
+from detector.circle import Circle, distinct
 from detector.limb_picture import Picture
 from detector.limb_thumb import Thumbnail, bright_windows, whole_of, window_of
-from detector.modelfile import checked_digest, opened
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from detector.modelfile import SmallNetwork
 
 Array = NDArray[np.float64]
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "io-detector-glance.onnx"
-REMEDY = "install io-detector again, or write it with `io-detector train-limb`"
 INPUTS, OUTPUTS = ("view", "facts"), ("worth", "circle")
 """Of the network."""
+NETWORK = SmallNetwork(RELEASED, "train-glance", INPUTS, OUTPUTS)
 EACH, MOST = 4, 6
 """Circles of a thumbnail, and of a picture."""
 LEAST_WORTH = 0.02
@@ -55,18 +50,14 @@ def glance(picture: Picture, told_px: float, least_worth: float = LEAST_WORTH) -
     seen = [
         (worth, thumb.outside(circle)) for thumb in shown for worth, circle in circles_on(thumb, told_px, least_worth)
     ]
-    kept: list[Circle] = []
-    for _, circle in sorted(seen, key=lambda one: -one[0]):
-        if not any(circle.resembles(other, ALIKE_SHARE / 2) for other in kept):
-            kept.append(circle)
-    return kept[:MOST]
+    return distinct((circle for _, circle in sorted(seen, key=lambda one: -one[0])), ALIKE_SHARE / 2)[:MOST]
 
 
 def circles_on(thumb: Thumbnail, told_px: float, least_worth: float) -> list[tuple[float, Circle]]:
     """What circles of a thumbnail, in its pixels, are worth a look, and how likely they are it, best first."""
     told = told_px / thumb.scale if told_px > 0 else 0.0
     facts = np.array([[thumb.full, thumb.soft, told]], np.float32)
-    worth, circle = _session().run(list(OUTPUTS), {"view": thumb.view[None], "facts": facts})
+    worth, circle = NETWORK.run(thumb.view[None], facts)
     likely = 1 / (1 + np.exp(-worth[0].astype(float).ravel()))
     return agreed(likely, circle[0].reshape(3, -1).T.astype(float), least_worth)
 
@@ -84,19 +75,3 @@ def agreed(worth: Array, circles: Array, least: float) -> list[tuple[float, Circ
         found.append((float(worth[top]), Circle(*map(float, mean))))
         left = left[~alike]
     return found
-
-
-def ready() -> str:
-    """Open the network, which the first glance would do else; its file's SHA-256.
-
-    Raises:
-        ModelError: the file is missing or broken.
-
-    """
-    _session()
-    return checked_digest(RELEASED, REMEDY)
-
-
-@lru_cache(maxsize=1)
-def _session() -> InferenceSession:
-    return opened(RELEASED, REMEDY, INPUTS, OUTPUTS)

@@ -9,27 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.circle import Circle
+from detector.circle import Circle, distinct
 from detector.expected import expected_at
 from detector.frame import Frame
 from detector.limb_picture import Picture
 from detector.limb_strip import INPUTS, OUTPUTS, LimbStrip, coarse_reach_px, fine_reach_px, rough_reach_px, strip_of
-from detector.modelfile import checked_digest, opened
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from detector.modelfile import SmallNetwork
 
 Array = NDArray[np.float64]
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "io-detector-limb.onnx"
-REMEDY = "install io-detector again, or write it with `io-detector train-limb`"
+NETWORK = SmallNetwork(RELEASED, "train-limb", INPUTS, OUTPUTS)
 LOOSE = 1e-2
 """Weight with which a circle stays where it is, per reach squared: keeps short arcs from running away."""
 FIGURE_SHARE, KNOWN = 0.002, 1e-4
@@ -95,25 +90,16 @@ def first_looks(picture: Picture, frame: Frame, circles: Sequence[Circle]) -> li
 
     """
     rough = _looks(picture, frame, [(circle, rough_reach_px(circle.r)) for circle in circles])
-    moved = distinct([look.circle for look in rough if look.limb > HOPELESS])
+    moved = distinct((look.circle for look in rough if look.limb > HOPELESS), ALIKE_SHARE)
     found = _looks(picture, frame, [(circle, coarse_reach_px(circle.r)) for circle in moved])
     for _ in range(AGAIN):
         far = [look for look in found if look.moved > FAR]
         if not far:
             break
-        circles = distinct([look.circle for look in far])
+        circles = distinct((look.circle for look in far), ALIKE_SHARE)
         found = [look for look in found if look.moved <= FAR]
         found += _looks(picture, frame, [(circle, coarse_reach_px(circle.r)) for circle in circles])
     return found
-
-
-def distinct(circles: Sequence[Circle]) -> list[Circle]:
-    """Those that do not resemble one before them."""
-    kept: list[Circle] = []
-    for circle in circles:
-        if not any(circle.resembles(other, ALIKE_SHARE) for other in kept):
-            kept.append(circle)
-    return kept
 
 
 def last_look(picture: Picture, frame: Frame, first: Look) -> Look:
@@ -137,8 +123,8 @@ def _looks(picture: Picture, frame: Frame, places: Sequence[tuple[Circle, float]
     seen = [(circle, strip) for circle, strip in strips if strip is not None]
     if not seen:
         return []
-    given = {name: np.stack([getattr(strip, name) for _, strip in seen]) for name in INPUTS}
-    offset, weight, stands_out, limb = (said.astype(float) for said in _session().run(list(OUTPUTS), given))
+    given = [np.stack([getattr(strip, name) for _, strip in seen]) for name in INPUTS]
+    offset, weight, stands_out, limb = (said.astype(float) for said in NETWORK.run(*given))
     found = []
     for k, (circle, strip) in enumerate(seen):
         laid = _laid(picture, frame, circle, strip, (offset[k], weight[k]))
@@ -208,20 +194,3 @@ def full_scale(picture: Picture, frame: Frame) -> float:
     if not math.isfinite(frame.saturation):
         return picture.brightest
     return min(picture.brightest, (frame.saturation - picture.sky) / picture.sigma)
-
-
-def ready() -> str:
-    """Open the network, which the first look would do else; its file's SHA-256.
-
-    Raises:
-        ModelError: the file is missing or broken.
-
-    """
-    _session()
-    return checked_digest(RELEASED, REMEDY)
-
-
-@lru_cache(maxsize=1)
-def _session() -> InferenceSession:
-    """The released limb network."""
-    return opened(RELEASED, REMEDY, INPUTS, OUTPUTS)

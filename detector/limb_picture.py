@@ -53,10 +53,6 @@ class Picture:
         rows, columns = self.linear.shape
         return rows, columns
 
-    def compress(self, linear: Image) -> Image:
-        """Values of ``linear``, compressed."""
-        return np.arcsinh(linear / np.float32(self.soft))
-
 
 def picture_of(frame: Frame, largest_px: int = FULL_PX) -> Picture:
     """Prepare the frame as the search looks at it, binned to ``largest_px``; brightness scale and offset fall out."""

@@ -122,9 +122,7 @@ def seen_span(shape: tuple[int, int], circle: Circle, margin_px: float) -> tuple
     step_deg = 0.5
     azimuth = np.radians(np.arange(0.0, 360.0, step_deg))
     x, y = circle.x + circle.r * np.cos(azimuth), circle.y + circle.r * np.sin(azimuth)
-    seen = np.flatnonzero(
-        (x > -margin_px) & (x < shape[1] + margin_px) & (y > -margin_px) & (y < shape[0] + margin_px)
-    )
+    seen = np.flatnonzero((x > -margin_px) & (x < shape[1] + margin_px) & (y > -margin_px) & (y < shape[0] + margin_px))
     if len(seen) in (0, len(azimuth)):
         return 0.0, 2 * math.pi
     gaps = np.diff(seen, append=seen[0] + len(azimuth))
@@ -148,9 +146,7 @@ def _unwrapped(image: Image, circle: Circle, offset_px: Array, azimuth_rad: Arra
     within = (np.arange(count) + 0.5) / count - 0.5
     angle = (azimuth_rad[:, None] + within * column_rad).ravel()
     distance = circle.r + offset_px
-    y, x = (
-        centre + side(angle) * distance[:, None] for centre, side in ((circle.y, np.sin), (circle.x, np.cos))
-    )
+    y, x = (centre + side(angle) * distance[:, None] for centre, side in ((circle.y, np.sin), (circle.x, np.cos)))
     values = ndimage.map_coordinates(image, [y, x], order=1, mode="constant", cval=np.nan, output=np.float32)
     values[distance < 0] = np.nan
     cells = values.reshape(len(offset_px), len(azimuth_rad), count)

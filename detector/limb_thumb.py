@@ -6,15 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from detector.circle import Circle
 from detector.limb_picture import Image, Picture
 
-Array = NDArray[np.float64]
-
-EVERY_NEIGHBOUR = np.ones((3, 3), np.bool_)
 AREA_PX, WINDOW_PX = 256 * 256, 128
 """Pixels of a whole picture's thumbnail, and side of a window's."""
 ENLARGED = 2.0
@@ -144,7 +140,7 @@ def bright_windows(picture: Picture, whole: Thumbnail) -> list[Window]:
     """Squares around the largest bright regions that are much smaller than the picture, on which small disks lie."""
     view = np.nan_to_num(whole.view, nan=-1.0)
     bright = view > max(3.0 / whole.full, LEAST_BRIGHT)
-    labels, _ = ndimage.label(bright, EVERY_NEIGHBOUR)
+    labels, _ = ndimage.label(bright, ndimage.generate_binary_structure(2, 2))
     area, boxes = np.bincount(labels.ravel())[1:], ndimage.find_objects(labels)
     found = []
     for number in np.argsort(-area, kind="stable")[:WINDOWS]:

@@ -16,9 +16,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from detector.limb_thumb import CELL_PX
+from models.brightness import seen
 
 FACTS = 3
-DARKEST, BRIGHTEST = -0.3, 1.5
 USUAL_PX = 40.0
 """Radius around which answers and what is told are centred, thumbnail px."""
 
@@ -82,7 +82,7 @@ class GlanceNetwork(nn.Module):
             circle: (B, 3, H / 8, W / 8) its x, y and radius, thumbnail px.
 
         """
-        quarter = self.stem(_seen(view, facts))
+        quarter = self.stem(seen(view, facts[:, 0], facts[:, 1]))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
         least = self.least(sixteenth)
@@ -106,15 +106,6 @@ def _circles(said: Tensor) -> Tensor:
     x = (torch.arange(columns, device=said.device) + 0.5) * CELL_PX - 0.5
     cells = torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)])
     return torch.cat([cells + (radius - CELL_PX * said[:, 3:4]) * inward, radius], dim=1)
-
-
-def _seen(view: Tensor, facts: Tensor) -> Tensor:
-    """(B, 3, H, W): compressed and plain brightness, and which pixels are seen."""
-    known = ~torch.isnan(view)
-    filled = torch.where(known, view, torch.zeros_like(view))
-    steep = (facts[:, 0] / facts[:, 1])[:, None, None]
-    compressed = torch.asinh(filled * steep) / torch.asinh(steep)
-    return torch.stack([compressed, filled.clamp(DARKEST, BRIGHTEST), known.to(view.dtype)], dim=1)
 
 
 def _told(facts: Tensor) -> Tensor:

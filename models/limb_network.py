@@ -18,10 +18,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from detector.limb_strip import FACTS, ROWS
+from models.brightness import seen
 
 FULL = 0.97
 """Share of the full scale from which a cell counts as overexposed."""
-DARKEST, BRIGHTEST = -0.3, 1.5
 GONE_ROUND_RAD = 6.0
 BRIGHTER = 6.0
 """Logarithm of how much brighter than its strip a picture is that makes a difference."""
@@ -133,7 +133,7 @@ class LimbNetwork(nn.Module):
     def heads(self, near: Tensor, wide: Tensor, facts: Tensor) -> Heads:
         """Give what training compares with the truth."""
         cells = self.fine(self._cells(near, facts))
-        both = self.both(torch.cat([self.halved(cells), self.around(_seen(wide, facts))], dim=1))
+        both = self.both(torch.cat([self.halved(cells), self.around(seen(wide, facts[:, 2], facts[:, 3]))], dim=1))
         columns = F.relu(self.gathered(torch.cat([both.flatten(1, 2), _told(facts, near.shape[-1])], dim=1)))
         columns = self.heard(columns)
         columns = self.settled(columns + self.whole(columns.mean(dim=-1))[..., None])
@@ -144,18 +144,9 @@ class LimbNetwork(nn.Module):
         return Heads(offset, weight, rows, self.standing(columns)[:, 0], verdict)
 
     def _cells(self, near: Tensor, facts: Tensor) -> Tensor:
-        seen = _seen(near, facts)
-        full = (seen[:, 1] > FULL * facts[:, 4, None, None]).to(seen.dtype)
-        return torch.cat([seen, full[:, None], self.middles.expand_as(near)[:, None]], dim=1)
-
-
-def _seen(view: Tensor, facts: Tensor) -> Tensor:
-    """(B, 3, R, C): compressed and plain brightness, and which cells are seen."""
-    known = ~torch.isnan(view)
-    filled = torch.where(known, view, torch.zeros_like(view))
-    steep = (facts[:, 2] / facts[:, 3])[:, None, None]
-    compressed = torch.asinh(filled * steep) / torch.asinh(steep)
-    return torch.stack([compressed, filled.clamp(DARKEST, BRIGHTEST), known.to(view.dtype)], dim=1)
+        shown = seen(near, facts[:, 2], facts[:, 3])
+        full = (shown[:, 1] > FULL * facts[:, 4, None, None]).to(shown.dtype)
+        return torch.cat([shown, full[:, None], self.middles.expand_as(near)[:, None]], dim=1)
 
 
 def _told(facts: Tensor, columns: int) -> Tensor:

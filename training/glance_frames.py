@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,19 +15,16 @@ from detector.frame import Frame
 from detector.limb import SMALLEST_PX
 from detector.limb_picture import picture_of
 from detector.limb_thumb import Thumbnail, bright_windows, whole_of, window_of
-from training.retaken_limbs import KnownLimb, retaken_limb
+from training import retaken_limbs
+from training.drawn import Pictures, Progress, blocks, digest_of
+from training.retaken_limbs import retaken_limb
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
-from training.simulate.source import source_digests
 from training.simulate.told import as_filed
-
-Progress = Callable[[int, int], None]
 
 RECIPE = Recipe(no_limb=0.12)
 EACH = 2
 """Frames of a product."""
-BLOCK = 400
-"""Products in a block."""
 RETAKES = 8
 """One real picture taken anew for so many products."""
 
@@ -67,48 +59,30 @@ def thumbnails(
     seed: int,
     products: int,
     workers: int,
-    pictures: tuple[KnownLimb, ...] = (),
+    pictures: Pictures = (),
     progress: Progress = lambda done, total: None,
 ) -> list[Path]:
     """Draw thumbnails of ``products`` simulated products, in blocks that are kept in ``folder``; give the files.
 
-    They lie in a folder named after the code that draws them; blocks that are there already are not drawn again.
-    ``pictures`` of Io that are really there are taken anew, a few among them.
+    They lie in a folder named after what draws them; blocks that are there already are not drawn again. ``pictures``
+    of Io that are really there are taken anew, a few among them.
     """
-    folder = folder / drawn_by()
-    folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, products, BLOCK)
-    files = [folder / f"{seed}-{start}-{min(start + BLOCK, products)}.npz" for start in starts]
-    with ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn")) as pool:
-        for done, _ in enumerate(pool.map(partial(_block, seed, products, pictures), starts, files), start=1):
-            progress(done, len(files))
-    return files
+    code = [Path(str(room.__file__)) for room in (limb_thumb, limb_picture, circle, retaken_limbs)] + [Path(__file__)]
+    return blocks(folder / digest_of(code, pictures), seed, products, workers, pictures, _draw, progress)
 
 
-def drawn_by() -> str:
-    """Digest of the code that draws the thumbnails."""
-    files = [limb_thumb.__file__, limb_picture.__file__, circle.__file__, __file__]
-    code = b"".join(Path(file).read_bytes() for file in files) + repr(sorted(source_digests().items())).encode()
-    return hashlib.sha256(code).hexdigest()[:16]
-
-
-def _block(seed: int, products: int, pictures: tuple[KnownLimb, ...], start: int, file: Path) -> None:
-    if file.is_file():
-        return
-    cv2.setNumThreads(1)
-    seen = [one for index in range(start, min(start + BLOCK, products)) for one in _of_product(seed, index, pictures)]
+def _draw(seed: int, block: range, pictures: Pictures, file: Path) -> None:
+    seen = [one for index in block for one in _of_product(seed, index, pictures)]
     arrays = {}
     for shape in {one.view.shape for one in seen}:
         alike = [one for one in seen if one.view.shape == shape]
         for name in NAMES:
             arrays[f"{shape[0]}x{shape[1]}-{name}"] = np.array([getattr(one, name) for one in alike])
-    part = file.with_suffix(".part")
-    with part.open("wb") as stream:
+    with file.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
-    part.replace(file)
 
 
-def _of_product(seed: int, index: int, pictures: tuple[KnownLimb, ...]) -> Iterator[Seen]:
+def _of_product(seed: int, index: int, pictures: Pictures) -> Iterator[Seen]:
     samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], RECIPE, seed, index).samples
     rng = np.random.default_rng([seed, index])
     for number in rng.permutation(len(samples))[:EACH]:

@@ -21,9 +21,10 @@ from detector.errors import InputError
 from detector.limb_glance import INPUTS, OUTPUTS
 from detector.limb_thumb import AREA_PX, STEP_PX, WINDOW_PX
 from models.glance_network import GlanceNetwork
+from training.drawn import Progress
 from training.glance_frames import NAMES, thumbnails
 from training.glance_task import Batch, GlanceTask, reach_of, turned
-from training.small_run import Progress, SmallConfig, Trial, begin, fit, kept_aside, release
+from training.small_run import SmallConfig, Trial, begin, fit, kept_aside, release
 
 log = logging.getLogger(__name__)
 

@@ -6,17 +6,12 @@ circle moved at random, for a rough, a first and a last look.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +20,8 @@ from detector import expected
 from detector.circle import Circle
 from detector.expected import expected_at
 from detector.frame import Frame
-from detector.limb import SMALLEST_PX, told_circle
+from detector.limb import SMALLEST_PX, candidates
 from detector.limb_glance import RELEASED as GLANCE
-from detector.limb_glance import glance
 from detector.limb_look import full_scale
 from detector.limb_picture import Picture, picture_of
 from detector.limb_strip import (
@@ -40,14 +34,14 @@ from detector.limb_strip import (
     rough_reach_px,
     strip_of,
 )
-from training.retaken_limbs import KnownLimb, retaken_limb
+from training import retaken_limbs
+from training.drawn import Pictures, Progress, blocks, digest_of
+from training.retaken_limbs import retaken_limb
 from training.simulate.product import expose
 from training.simulate.recipe import INSTRUMENTS, Recipe
 from training.simulate.scene import Sample
-from training.simulate.source import source_digests
 from training.simulate.told import as_filed
 
-Progress = Callable[[int, int], None]
 Array = NDArray[np.float64]
 
 RECIPE = Recipe(no_limb=0.12)
@@ -63,8 +57,6 @@ LEAST_MOVE, LARGEST_MOVE = 0.02, 0.45
 """1-sigma of the moves, shares of the strip's reach."""
 WITHIN = 0.97
 """Share of the reach within which the limb must lie all along."""
-BLOCK = 400
-"""Products in a block."""
 
 STRIP = np.dtype(
     [
@@ -90,46 +82,26 @@ def strips(
     seed: int,
     products: int,
     workers: int,
-    pictures: tuple[KnownLimb, ...] = (),
+    pictures: Pictures = (),
     progress: Progress = lambda done, total: None,
 ) -> list[Path]:
     """Draw the strips of ``products`` simulated products, in blocks that are kept in ``folder``; give the files.
 
-    ``pictures`` of Io that are really there are taken anew, a few among them.
-
-    They lie in a folder named after the code that draws them; blocks that are there already are not drawn again.
+    They lie in a folder named after what draws them, the released glance included; blocks that are there already are
+    not drawn again. ``pictures`` of Io that are really there are taken anew, a few among them.
     """
-    folder = folder / drawn_by()
-    folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, products, BLOCK)
-    files = [folder / f"{seed}-{start}-{min(start + BLOCK, products)}.npy" for start in starts]
-    with ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn")) as pool:
-        for done, _ in enumerate(pool.map(partial(_block, seed, products, pictures), starts, files), start=1):
-            progress(done, len(files))
-    return files
-
-
-def drawn_by() -> str:
-    """Digest of what draws the strips: the simulator, the glance that finds circles, and this file."""
     search = sorted(Path(detector.limb.__file__).parent.glob("limb*.py"))
-    files = [*search, GLANCE, Path(expected.__file__), Path(__file__)]
-    code = b"".join(file.read_bytes() for file in files) + repr(sorted(source_digests().items())).encode()
-    return hashlib.sha256(code).hexdigest()[:16]
+    code = [*search, GLANCE, *(Path(str(room.__file__)) for room in (expected, retaken_limbs)), Path(__file__)]
+    return blocks(folder / digest_of(code, pictures), seed, products, workers, pictures, _draw, progress)
 
 
-def _block(seed: int, products: int, pictures: tuple[KnownLimb, ...], start: int, file: Path) -> None:
-    if file.is_file():
-        return
-    cv2.setNumThreads(1)
-    indices = range(start, min(start + BLOCK, products))
-    rows = [row for index in indices for row in _of_product(seed, index, pictures)]
-    part = file.with_suffix(".part")
-    with part.open("wb") as stream:
+def _draw(seed: int, block: range, pictures: Pictures, file: Path) -> None:
+    rows = [row for index in block for row in _of_product(seed, index, pictures)]
+    with file.open("wb") as stream:
         np.save(stream, np.array(rows, STRIP))
-    part.replace(file)
 
 
-def _of_product(seed: int, index: int, pictures: tuple[KnownLimb, ...]) -> Iterator[Any]:
+def _of_product(seed: int, index: int, pictures: Pictures) -> Iterator[Any]:
     samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], RECIPE, seed, index).samples
     rng = np.random.default_rng([seed, index])
     for number in rng.permutation(len(samples))[:EACH]:
@@ -143,8 +115,7 @@ def _of_product(seed: int, index: int, pictures: tuple[KnownLimb, ...]) -> Itera
 def of_frame(frame: Frame, truth: TrueLimb | None, product: int, rng: np.random.Generator) -> Iterator[Any]:
     """Strips of one frame, as its file alone tells of the view."""
     picture = picture_of(frame)
-    told = told_circle(frame, picture.factor)
-    found = ([told] if math.isfinite(told.x + told.y + told.r) else []) + glance(picture, told.r, BARELY_WORTH)
+    found = candidates(picture, frame, BARELY_WORTH)
     if picture.factor != 1:
         return
     for number in rng.permutation(len(found))[:JUDGED]:

@@ -19,9 +19,10 @@ from torch.utils.data import Dataset
 from detector.errors import InputError
 from detector.limb_strip import INPUTS, OUTPUTS
 from models.limb_network import LimbNetwork
+from training.drawn import Progress
 from training.limb_strips import STRIP, strips
 from training.limb_task import Batch, LimbTask, mirrored
-from training.small_run import Progress, SmallConfig, Trial, begin, fit, kept_aside, release
+from training.small_run import SmallConfig, Trial, begin, fit, kept_aside, release
 
 log = logging.getLogger(__name__)
 CARD = """# io-detector-limb

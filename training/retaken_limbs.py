@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,8 +59,8 @@ class KnownLimb:
             x, y, radius = map(float, place.split(","))
         except ValueError as error:
             raise InputError(text, f"{place!r} is not X,Y,RADIUS", "write for example io.jpg@330,339,295") from error
-        if not radius > 0:
-            raise InputError(text, f"its radius of {radius:g} px is none", "write for example io.jpg@330,339,295")
+        if not (math.isfinite(x + y + radius) and radius > 0):
+            raise InputError(text, f"{place!r} is no circle", "write for example io.jpg@330,339,295")
         return cls(Path(file), Circle(x, y, radius))
 
     @property

@@ -27,7 +27,6 @@ from training.retaken_limbs import KnownLimb
 from training.train import LAST, commit
 
 Batch = dict[str, Tensor]
-Progress = Callable[[int, int], None]
 
 ASIDE = 20
 """Every so many-th product of each instrument is kept for validation."""

@@ -48,7 +48,7 @@ def drawn_on(batch: Batch, rows: int = 96, columns: int = 128) -> torch.Tensor:
 def test_the_limb_is_where_the_disk_ends(drawn: Path) -> None:
     """Where a limb stands out the thumbnail is brighter inside than outside, nearly always."""
     inside_brighter = []
-    for block in Thumbnails(list(drawn.rglob("*.npz")), aside=False, batch=4, shuffled=False).shapes.values():
+    for block in Thumbnails(list(drawn.rglob("*.np")), aside=False, batch=4, shuffled=False).shapes.values():
         for view, limb, seen in zip(block["view"], block["limb"], block["stands_out"], strict=True):
             if not np.isfinite(limb).all() or limb[2] < 8:
                 continue

@@ -30,7 +30,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(drawn: Path) -> np.ndarray:
-    (file,) = drawn.rglob("*.npy")
+    (file,) = drawn.rglob("*.np")
     found = np.load(file)
     assert found.dtype == STRIP
     return found
