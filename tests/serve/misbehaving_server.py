@@ -57,6 +57,7 @@ class Server:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Any
+    counted: bool = False
 
     def log_message(self, *_: object) -> None:
         pass
@@ -72,13 +73,19 @@ class Handler(BaseHTTPRequestHandler):
             held.times.append(time.monotonic())
             held.at_once += 1
             held.most_at_once = max(held.most_at_once, held.at_once)
+        self.counted = True
         try:
             self.answer(held, path)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
-            with held.lock:
-                held.at_once -= 1
+            self.over(held)
+
+    def over(self, held: Server) -> None:
+        """Count this request no longer: once its last bytes are out, the client is free to put the next."""
+        with held.lock:
+            held.at_once -= self.counted
+        self.counted = False
 
     def answer(self, held: Server, path: str) -> None:
         if path.partition("?")[0] in held.answers:
@@ -190,8 +197,10 @@ def trickle(block: int, pause_s: float) -> Trick:
     def trick(handler: Handler, content: bytes) -> None:
         body = handler.begin(content, len(content))
         for start in range(0, len(body), block):
-            _write(handler, body[start : start + block])
             time.sleep(pause_s)
+            if start + block >= len(body):
+                handler.over(handler.server.held)
+            _write(handler, body[start : start + block])
 
     return trick
 
