@@ -437,7 +437,11 @@ def benchmark_int8(
 @benchmark.command("retakes")
 def benchmark_retakes(
     pictures: Annotated[
-        list[str], typer.Argument(metavar="PICTURE...", help="Pictures with Io's limb; FILE@X,Y for one plume there.")
+        list[str],
+        typer.Argument(
+            metavar="PICTURE...",
+            help="Pictures with Io's limb; FILE@X,Y for one plume there, FILE@X,Y,RADIUS for a limb that is known.",
+        ),
     ],
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Retakes of each.")] = 100,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the retakes.")] = 66_001,
@@ -450,10 +454,10 @@ def benchmark_retakes(
     from serve.show import Bar
 
     trial = _room("training.retakes")
-    named = [trial.named(picture) for picture in pictures]
+    known = [trial.Known.read(picture) for picture in pictures]
     detector = Detector(Model.open(model, device="cpu"), operating_point)
     with Bar(_stderr(), "looking") as bar:
-        counts = trial.trial(named, count, seed, detector, bar.at)
+        counts = trial.trial(known, count, seed, detector, bar.at)
     for one in counts:
         typer.echo(one.line())
 

@@ -139,25 +139,47 @@ class Count:
         return f"{self.name}: {self.retakes} retakes, limb right on {self.limbs}{plume}, {false}"
 
 
-def named(text: str) -> tuple[Path, tuple[float, float] | None]:
-    """Read ``FILE`` or ``FILE@X,Y``.
+@dataclass(frozen=True)
+class Known:
+    """A picture and what is known of it.
 
-    Raises:
-        InputError: what follows the last @ are not two numbers.
+    Attributes:
+        file: of the picture.
+        plume: (x, y) of the one plume that is there; None where there is none.
+        limb: of Io, px; None where the finder's own is to be taken.
 
     """
-    file, at, place = text.rpartition("@")
-    if not at or Path(text).exists():
-        return Path(text), None
-    try:
-        x, y = map(float, place.split(","))
-    except ValueError as error:
-        raise InputError(text, f"{place!r} is not X,Y", "write for example io.jpg@282,40") from error
-    return Path(file), (x, y)
+
+    file: Path
+    plume: tuple[float, float] | None = None
+    limb: Limb | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Known:
+        """Read ``FILE``, ``FILE@X,Y`` (a plume), ``FILE@X,Y,RADIUS`` (the limb) or both, one after the other.
+
+        Raises:
+            InputError: what follows an @ are not two or three numbers.
+
+        """
+        file, plume, limb = text, None, None
+        while "@" in file and not Path(file).exists():
+            file, _, place = file.rpartition("@")
+            try:
+                numbers = [float(part) for part in place.split(",")]
+                if len(numbers) == 2:
+                    plume = (numbers[0], numbers[1])
+                else:
+                    x, y, radius = numbers
+                    limb = Limb(x, y, radius, source="user")
+            except ValueError as error:
+                what = f"{place!r} is neither X,Y nor X,Y,RADIUS"
+                raise InputError(text, what, "write for example io.jpg@282,40 or io.jpg@330,339,295") from error
+        return cls(Path(file), plume, limb)
 
 
 def trial(
-    pictures: Sequence[tuple[Path, tuple[float, float] | None]],
+    pictures: Sequence[Known],
     count: int,
     seed: int,
     detector: Detector,
@@ -166,7 +188,7 @@ def trial(
     """Look at ``count`` retakes of each picture.
 
     Args:
-        pictures: files, and the place (x, y) of the one plume in each; None where there is none.
+        pictures: files, and what is known of each.
         count, seed: of the retakes.
         detector: whose answers are counted.
         progress: is told retakes done and all.
@@ -176,19 +198,20 @@ def trial(
 
     """
     counts: list[Count] = []
-    for number, (file, plume) in enumerate(pictures):
-        frame, limb = _picture(file, plume)
+    for number, known in enumerate(pictures):
+        frame, limb = _picture(known)
         shown: list[tuple[Retake, Result]] = []
         for index in range(count):
-            one = retake(frame, limb, np.random.default_rng([seed, number, index]), plume)
+            one = retake(frame, limb, np.random.default_rng([seed, number, index]), known.plume)
             if one.arc_deg >= LEAST_ARC_DEG:
                 shown.append((one, detector(one.frame)))
             progress(number * count + index + 1, len(pictures) * count)
-        counts.append(_counted(file.name, shown, plume is not None))
+        counts.append(_counted(known.file.name, shown, known.plume is not None))
     return counts
 
 
-def _picture(file: Path, plume: tuple[float, float] | None) -> tuple[Frame, Limb]:
+def _picture(known: Known) -> tuple[Frame, Limb]:
+    file, plume = known.file, known.plume
     products = find_products([file])
     if not products:
         raise InputError(file, "is no picture that can be read", "name pictures that show Io's limb")
@@ -196,9 +219,9 @@ def _picture(file: Path, plume: tuple[float, float] | None) -> tuple[Frame, Limb
     rows, columns = frame.shape
     if plume is not None and not (0 <= plume[0] < columns and 0 <= plume[1] < rows):
         raise InputError(file, f"its plume at {plume} lies beside its {columns} x {rows} px", "write FILE@COLUMN,ROW")
-    limb = find_limb(frame)
+    limb = known.limb or find_limb(frame)
     if not limb.trusted:
-        raise InputError(file, f"no limb is trusted in it: {limb.reason}", "name pictures that show Io's limb")
+        raise InputError(file, f"no limb is trusted in it: {limb.reason}", "write FILE@X,Y,RADIUS, or name another")
     return frame, limb
 
 

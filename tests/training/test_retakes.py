@@ -14,7 +14,7 @@ from detector.errors import InputError
 from detector.frame import Frame
 from detector.limb import Limb, find_limb
 from detector.session import Model
-from training.retakes import ENLARGED, LARGEST_DISK, SMALLEST_DISK_PX, named, retake, retaken, trial
+from training.retakes import ENLARGED, LARGEST_DISK, SMALLEST_DISK_PX, Known, retake, retaken, trial
 
 LIMB = Limb(300.0, 280.0, 200.0)
 MARK = (300.0 + 232.0, 280.0)
@@ -62,20 +62,39 @@ def test_a_retake_is_eight_bits_and_repeatable(frame: Frame) -> None:
     assert not np.array_equal(first.image, retaken(frame, np.random.default_rng(5)).image)
 
 
-def test_a_picture_is_named_with_or_without_a_plume(tmp_path: Path) -> None:
-    assert named("io.jpg") == (Path("io.jpg"), None)
-    assert named("a@b/io.jpg@282,40.5") == (Path("a@b/io.jpg"), (282.0, 40.5))
+def test_a_picture_is_named_with_its_plume_and_its_limb(tmp_path: Path) -> None:
+    assert Known.read("io.jpg") == Known(Path("io.jpg"))
+    assert Known.read("a/io.jpg@282,40.5") == Known(Path("a/io.jpg"), (282.0, 40.5))
+    for text in ("io.jpg@282,40@330,339.5,295", "io.jpg@330,339.5,295@282,40"):
+        limb = Limb(330.0, 339.5, 295.0, source="user")
+        assert Known.read(text) == Known(Path("io.jpg"), (282.0, 40.0), limb)
     odd = tmp_path / "io@1,2"
     odd.write_text("a file of that very name")
-    assert named(str(odd)) == (odd, None)
-    with pytest.raises(InputError, match=r"'here' is not X,Y"):
-        named("io.jpg@here")
+    assert Known.read(str(odd)) == Known(odd)
+    assert Known.read(f"{odd}@3,4") == Known(odd, (3.0, 4.0))
+    for wrong in ("here", "1", "1,2,3,4", ""):
+        with pytest.raises(InputError, match=rf"'{wrong}' is neither X,Y nor X,Y,RADIUS"):
+            Known.read(f"io.jpg@{wrong}")
+
+
+def test_a_limb_that_is_told_is_the_truth(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:300, :300]
+    disk = 20 + 180 * (np.hypot(columns - 150, rows - 140) < 100)
+    file = tmp_path / "disk.png"
+    cv2.imwrite(str(file), disk.astype(np.uint8))
+    detector = Detector(Model.open(device="cpu"))
+    (own,) = trial([Known(file)], 6, 3, detector)
+    (told,) = trial([Known.read(f"{file}@150,140,100")], 6, 3, detector)
+    (elsewhere,) = trial([Known.read(f"{file}@160,140,100")], 6, 3, detector)
+    assert own.limbs == told.limbs == own.retakes > 3
+    assert told.limbs > elsewhere.limbs
 
 
 def test_the_real_c9_picture_taken_anew(shared: Path) -> None:
     picture = shared / "data" / "look" / "galileo_c9_pillan_plume_limb_prometheus_disk.jpg"
     seen: list[tuple[int, int]] = []
-    (count,) = trial([(picture, (282.0, 40.0))], 8, 5, Detector(Model.open(device="cpu")), lambda *at: seen.append(at))
+    known = Known(picture, (282.0, 40.0))
+    (count,) = trial([known], 8, 5, Detector(Model.open(device="cpu")), lambda *at: seen.append(at))
     assert seen[-1] == (8, 8)
     assert count.asked
     assert 4 <= count.retakes <= 8
@@ -89,8 +108,8 @@ def test_a_picture_without_a_limb_is_refused(tmp_path: Path) -> None:
     blank = tmp_path / "blank.png"
     cv2.imwrite(str(blank), np.random.default_rng(0).integers(0, 9, (200, 200)).astype(np.uint8))
     with pytest.raises(InputError, match="no limb is trusted in it"):
-        trial([(blank, None)], 1, 0, Detector(Model.open(device="cpu")))
+        trial([Known(blank)], 1, 0, Detector(Model.open(device="cpu")))
     with pytest.raises(InputError, match="lies beside its 200 x 200 px"):
-        trial([(blank, (200.0, 5.0))], 1, 0, Detector(Model.open(device="cpu")))
+        trial([Known(blank, (200.0, 5.0))], 1, 0, Detector(Model.open(device="cpu")))
     with pytest.raises(InputError, match=r"nowhere\.png: is no picture"):
-        trial([(tmp_path / "nowhere.png", None)], 1, 0, Detector(Model.open(device="cpu")))
+        trial([Known(tmp_path / "nowhere.png")], 1, 0, Detector(Model.open(device="cpu")))
