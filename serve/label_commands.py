@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from serve.rooms import room
+from serve.terminal import stderr
 
 PROBLEMS, SOME_FAILED = 2, 3
 
@@ -89,7 +89,7 @@ def import_(
         masks.USUAL if table is None else masks.read_table(table),
         replace,
     )
-    with Bar(_stderr(), "matching") as bar:
+    with Bar(stderr(), "matching") as bar:
         done = importing.import_labels(source, kind.value, frames, out, options, bar.at)
     typer.echo(
         f"{done.frames} frames in {out}: {done.objects['plume']} plumes, {done.objects['hotspot']} hot spots, "
@@ -108,7 +108,7 @@ def export(
     """Write the labels of a dataset for another tool."""
     from serve.show import Bar
 
-    with Bar(_stderr(), "writing") as bar:
+    with Bar(stderr(), "writing") as bar:
         done = room("training.labels.exporting").export_labels(
             dataset, kind.value, out, pictures=pictures, polygons=polygons, progress=bar.at
         )
@@ -146,7 +146,7 @@ def draft(
     """Find plumes and hot spots and write them as labels to correct in CVAT or Label Studio."""
     from serve.show import Bar
 
-    with Bar(_stderr(), "drafting") as bar:
+    with Bar(stderr(), "drafting") as bar:
         done = room("training.labels.draft").draft(paths, out, model, operating_point.value, simplify, bar.at)
     for problem in done.failed:
         typer.echo(problem, err=True)
@@ -167,7 +167,3 @@ def split(
     """Split a dataset into train, val and test, by whole orbits, observations or instruments."""
     counts = room("training.labels.splits").split_dataset(dataset, by.value, leave_out or ())
     typer.echo(", ".join(f"{name} {counts[name]}" for name in ("train", "val", "test")) + f" frames, by {by.value}")
-
-
-def _stderr() -> Console:
-    return Console(stderr=True)
