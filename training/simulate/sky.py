@@ -394,7 +394,9 @@ def _moon(rng: Rng, pixels: tuple[Image, Image], disk: Disk, ground: _Ground, su
     height, albedo = _textured(rng, view, ground, u, v)
     if disk.radius > 12:
         slope_x, slope_y = cv2.Sobel(height, -1, 1, 0, ksize=1), cv2.Sobel(height, -1, 0, 1, ksize=1)
-        steep = np.float32(ground.slope * rng.uniform(0.3, 1.5) / max(float(np.std(slope_x[nz > 0.3])), 1e-6))
+        face = nz > 0.3
+        spread = float(np.std(slope_x[face] if face.any() else slope_x))  # of a sliver at the frame's edge: all of it
+        steep = np.float32(ground.slope * rng.uniform(0.3, 1.5) / max(spread, 1e-6))
         tilt = steep * nz * np.clip(4 * mu0 + np.float32(0.4), 0, 1)  # no peak is lit deep in the night
         mu0 -= np.clip(tilt * (slope_x * sx + slope_y * sy), -0.5, 0.5)
     return cover, _shaded(mu0, nz, ground.lunar) * albedo

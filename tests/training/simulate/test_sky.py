@@ -71,6 +71,13 @@ def test_a_full_moon_covers_the_area_of_its_disk(radius: float, x: float, y: flo
     assert len(rows) == pytest.approx(math.pi * radius**2, abs=2 * math.pi * radius + 12)
 
 
+def test_a_moon_of_which_the_frame_shows_a_sliver_has_numbers() -> None:
+    reach = a_moon(3, Disk(140, 120, 90)).shape[1]
+    light = a_moon(3, Disk(reach + 88.0, 120, 90))
+    assert np.isfinite(light).all()
+    assert light.any()
+
+
 def test_a_moon_is_lit_from_its_sun() -> None:
     light = a_moon(3, Disk(140, 120, 40), np.array([1.0, 0.0, 0.0]))
     assert light[:, :138].sum() < 0.05 * light[:, 142:].sum()
