@@ -41,7 +41,7 @@ MUCH_LARGER, NEAR = (2.0, 12.0), 1.3
 """How much larger than a circle on it a disk is, and how far, in its radii, such a circle may be from its centre."""
 SYSTEMATIC_SHARE = 0.001
 """1-sigma beyond that of the fit, of every radius."""
-ERROR_FACTOR = {"unknown": 1.6, "sru": 1.15, "junocam": 1.1}
+ERROR_FACTOR = {"unknown": 1.45, "sru": 1.15}
 """How much larger errors are than the network says, by camera; pictures that somebody toned are the worst."""
 
 

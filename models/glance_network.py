@@ -21,6 +21,11 @@ from models.brightness import seen
 FACTS = 3
 USUAL_PX = 40.0
 """Radius around which answers and what is told are centred, thumbnail px."""
+PATCH_PX, AROUND = 4, 9
+"""Side of what the first layer sees at once; its surroundings are so many of these squared."""
+LEAST_SPREAD, NOISE, FARTHEST = 0.003, 0.5, 4.0
+"""Surroundings spread by no less than the first, as a share of the brightest surface, and so much of the noise; how far
+brightness stands out of them at most, in spreads."""
 
 
 class Conv(nn.Module):
@@ -51,7 +56,7 @@ class GlanceNetwork(nn.Module):
         super().__init__()
         quarter, eighth, sixteenth, least = widths
         self.stem = nn.Sequential(
-            nn.Conv2d(3, quarter, 4, stride=4, bias=False),
+            nn.Conv2d(4, quarter, PATCH_PX, stride=PATCH_PX, bias=False),
             nn.BatchNorm2d(quarter),
             nn.ReLU(),
             Conv(quarter, quarter, over=True),
@@ -82,7 +87,8 @@ class GlanceNetwork(nn.Module):
             circle: (B, 3, H / 8, W / 8) its x, y and radius, thumbnail px.
 
         """
-        quarter = self.stem(seen(view, facts[:, 0], facts[:, 1]))
+        shown = seen(view, facts[:, 0], facts[:, 1])
+        quarter = self.stem(torch.cat([shown, standing_out(shown[:, 1:2], shown[:, 2:3], facts[:, 0])], dim=1))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
         least = self.least(sixteenth)
@@ -91,6 +97,28 @@ class GlanceNetwork(nn.Module):
         joined = self.joined(sixteenth + _larger(self.to_sixteenth(least)))
         said = self.answer(self.last(eighth + _larger(self.to_eighth(joined)))).float()
         return said[:, 0], _circles(said)
+
+
+def standing_out(plain: Tensor, known: Tensor, full: Tensor) -> Tensor:
+    """(B, 1, H, W) how far pixels stand out of their patch's surroundings: a disk before Jupiter differs by little.
+
+    Args:
+        plain, known: (B, 1, H, W) brightness as a share of the brightest surface, and 1 where it is seen, else 0.
+        full: (B,) brightest surface, sigmas of the noise.
+
+    """
+    moments = torch.cat([known, plain * known, plain.square() * known], dim=1)
+    share, mean, square = _around(moments).split(1, dim=1)
+    mean, square = mean / share.clamp(min=1e-3), square / share.clamp(min=1e-3)
+    least = LEAST_SPREAD + NOISE / full[:, None, None, None]
+    spread = ((square - mean.square()).clamp(min=0) + least.square()).sqrt()
+    mean, spread = (F.interpolate(side, scale_factor=float(PATCH_PX), mode="nearest") for side in (mean, spread))
+    return known * ((plain - mean) / spread).clamp(-FARTHEST, FARTHEST)
+
+
+def _around(x: Tensor) -> Tensor:
+    """(B, C, H / 4, W / 4) means over patches and their neighbours."""
+    return F.avg_pool2d(F.avg_pool2d(x, PATCH_PX), AROUND, stride=1, padding=AROUND // 2, count_include_pad=False)
 
 
 def _larger(x: Tensor) -> Tensor:

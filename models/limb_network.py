@@ -93,7 +93,7 @@ class LimbNetwork(nn.Module):
 
     middles: Tensor
 
-    def __init__(self, fine: int = 12, middle: int = 24, wide: int = 64) -> None:
+    def __init__(self, fine: int = 12, middle: int = 24, wide: int = 96) -> None:
         super().__init__()
         self.fine = nn.Sequential(RingConv(5, fine), RingConv(fine, fine))
         self.halved = nn.Sequential(RingConv(fine, middle, halve=True), RingConv(middle, middle, halve=True))

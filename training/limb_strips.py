@@ -45,6 +45,8 @@ from training.simulate.told import as_filed
 Array = NDArray[np.float64]
 
 RECIPE = Recipe(no_limb=0.12)
+TAUGHT = (*INSTRUMENTS, "sru", "picture")
+"""In turn: a product of the latter two is one frame, on which limbs are the hardest to place."""
 EACH = 2
 """Frames of a product."""
 JUDGED = 4
@@ -102,7 +104,7 @@ def _draw(seed: int, block: range, pictures: Pictures, file: Path) -> None:
 
 
 def _of_product(seed: int, index: int, pictures: Pictures) -> Iterator[Any]:
-    samples = expose(INSTRUMENTS[index % len(INSTRUMENTS)], RECIPE, seed, index).samples
+    samples = expose(TAUGHT[index % len(TAUGHT)], RECIPE, seed, index).samples
     rng = np.random.default_rng([seed, index])
     for number in rng.permutation(len(samples))[:EACH]:
         sample = samples[number]

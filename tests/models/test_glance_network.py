@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from detector.limb_thumb import CELL_PX, STEP_PX
-from models.glance_network import USUAL_PX, GlanceNetwork, _circles
+from models.glance_network import FARTHEST, USUAL_PX, GlanceNetwork, _circles, standing_out
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +45,28 @@ def test_the_radius_that_is_told_makes_a_difference(network: GlanceNetwork) -> N
     with torch.no_grad():
         silent, told = (network(view, torch.tensor([[50.0, 2.0, r]]))[1] for r in (0.0, 80.0))
     assert not torch.allclose(silent, told)
+
+
+def test_a_disk_before_jupiter_stands_out_as_one_before_the_sky() -> None:
+    rows, columns = torch.meshgrid(torch.arange(128), torch.arange(160), indexing="ij")
+    disk = (torch.hypot(columns - 70.0, rows - 60.0) < 30).float()
+    before_sky, before_jupiter = disk[None, None], 0.9 - 0.1 * disk[None, None]
+    known = torch.ones(1, 1, 128, 160)
+    plain = standing_out(before_sky, known, torch.tensor([1e4]))
+    faint = standing_out(before_jupiter, known, torch.tensor([1e4]))
+    assert float(plain.abs().max()) > 1
+    assert torch.allclose(faint, -plain, atol=0.05)
+    assert float(standing_out(torch.full_like(known, 0.7), known, torch.tensor([50.0])).abs().max()) < 1e-3
+
+
+def test_gaps_do_not_stand_out_and_take_nothing_from_what_does() -> None:
+    view = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(2))
+    view[..., 20:] += 3
+    known = torch.ones_like(view)
+    whole = standing_out(view, known, torch.tensor([100.0]))
+    known[..., 30:34, :8] = 0
+    cut = standing_out(view * known, known, torch.tensor([100.0]))
+    assert (cut[known == 0] == 0).all()
+    assert torch.allclose(cut[..., 48:], whole[..., 48:], atol=1e-5)
+    assert torch.allclose(cut[known == 1], whole[known == 1], atol=0.2)
+    assert float(whole.abs().max()) <= FARTHEST
