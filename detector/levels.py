@@ -32,6 +32,8 @@ SAMPLES = 40_000
 """Pixels and pairs of neighbours that the levels are measured on: the rest is passed over evenly."""
 EDGES = 0.01
 """Share of the neighbours that differ at the edges of a flat picture."""
+LEAST_LIT = 30
+"""Pixels of a disk on a sky of one value: fewer are outliers."""
 REACH = 3.0
 """Sky reaches this many sigmas above its middle."""
 
@@ -55,6 +57,9 @@ def measure_levels(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> Leve
         return Levels(0.0, 1.0, 1.0)
     thinned = seen[:: max(1, seen.size // SAMPLES)]
     low, middle, high = np.percentile(thinned, [1, 50, 99.5]).astype(float)
+    if high <= low:  # a small disk on a sky of one value
+        lit = seen[seen > low]
+        high = float(np.percentile(lit, 99.5)) if lit.size >= LEAST_LIT else high
     upper, steps = _neighbours(image, valid)
     jumps = steps[steps > 0]
     if jumps.size < EDGES * steps.size and jumps.size and jumps.min() > 0.25 * (high - low):

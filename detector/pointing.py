@@ -23,8 +23,9 @@ from detector import spice
 from detector.errors import InputError
 from detector.frame import IO_RADIUS_KM, Frame, View
 from detector.geometry import Pointing, Pose, direction, east, latitude, west
+from detector.instruments import JUNOCAM
 from detector.limb import Limb
-from detector.optics import optics_of
+from detector.optics import Optics, optics_of
 
 Array = NDArray[np.float64]
 
@@ -250,8 +251,15 @@ def _by_view(frame: Frame, limb: Limb, view: View) -> Pointing:
 
 
 def _posed(frame: Frame, limb: Limb, view: View, source: str) -> Pointing:
-    """A pointing with the frame's camera, its focal length from the limb where nothing else says it; no pose yet."""
+    """A pointing with the frame's camera, its focal length from the limb where nothing else says it; no pose yet.
+
+    Rows of a mosaic of JunoCam's framelets are no rows of one of them: without the framelets' attitudes the mosaic is
+    what an ideal camera sees that looks at the disk.
+    """
     optics = optics_of(frame)
+    if frame.instrument == JUNOCAM.name and "framelets" in frame.keywords:
+        x, y = (limb.x_px, limb.y_px) if limb.trusted else (view.centre_x_px, view.centre_y_px)
+        optics = Optics(optics.focal_px, x, y, mirrored=optics.mirrored)
     if not math.isfinite(optics.focal_px):
         if not limb.trusted:
             raise _UnusableError(

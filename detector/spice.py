@@ -23,6 +23,7 @@ Decisions
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,11 +120,11 @@ def kernels_in(folder: Path) -> Kernels:
     """
     if not folder.is_dir():
         raise InputError(folder, "is no folder", "name a folder of SPICE kernels")
-    return _scanned(folder, folder.stat().st_mtime_ns)
+    return _scanned(folder, tuple(Path(room).stat().st_mtime_ns for room, _, _ in os.walk(folder)))
 
 
 @lru_cache(maxsize=8)
-def _scanned(folder: Path, _changed: int) -> Kernels:
+def _scanned(folder: Path, _changed: tuple[int, ...]) -> Kernels:
     found = (
         path for path in folder.rglob("*") if path.is_file() and path.suffix != ".part"
     )  # not what is still coming

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from detector.errors import InputError
 from detector.products import LABELS, Product, come_upon
 from detector.whole import lack_of
 from serve.atomic import Stamp
@@ -149,7 +150,7 @@ def watch(
 
     Args:
         folder: where products arrive; sub-folders count, hidden files and folders do not.
-        settings: what a worker must know, the output folder among it; it may lie in the watched folder.
+        settings: what a worker must know, the output folder among it; it may lie in the watched folder, not around it.
         pace: how patient to be.
         ended: may be set by another thread or a signal.
         workers: processes.
@@ -160,9 +161,11 @@ def watch(
 
     Raises:
         ModelError: the model is missing or refused.
-        InputError: another run is writing into the output folder.
+        InputError: another run is writing into the output folder, or that holds the watched one.
 
     """
+    if settings.out.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise InputError(settings.out, f"holds the watched folder {folder}", "name an output folder beside or in it")
     terms = Terms.of(settings.open_detector())
     arrivals, done = Arrivals(folder, pace), 0
 

@@ -173,7 +173,7 @@ def _generic_frames(data: Path, planes: NDArray[np.generic], label: Label) -> li
         "sha256": sha256_of(data),
         "keywords": label.keywords,
     }
-    return _one_a_plane(data, planes, known)
+    return _one_a_plane(data, planes, known, pds3.observed(label, planes))
 
 
 def _read_vicar(data: Path) -> list[Frame]:
@@ -190,7 +190,11 @@ def _read_vicar(data: Path) -> list[Frame]:
     return _one_a_plane(data, vicar.read_array(data, pairs), known)
 
 
-def _one_a_plane(data: Path, planes: NDArray[np.generic], known: dict[str, object]) -> list[Frame]:
+def _one_a_plane(
+    data: Path, planes: NDArray[np.generic], known: dict[str, object], seen: NDArray[np.bool_] | None = None
+) -> list[Frame]:
     parts = [f"B{k + 1}" if len(planes) > 1 else "" for k in range(len(planes))]
-    pairs = zip(planes, parts, strict=True)
-    return [Frame.of(plane, None, id=frame_id(data.stem, part), **known) for plane, part in pairs]
+    return [
+        Frame.of(plane, None if seen is None else seen[k], id=frame_id(data.stem, part), **known)
+        for k, (plane, part) in enumerate(zip(planes, parts, strict=True))
+    ]

@@ -125,7 +125,7 @@ def _frame(path: Path, plane: NDArray[np.generic], header: _Header, part: str, d
     filter_name = header.text("FILTER", "FILTNAM", "FILTER1").upper()
     return Frame.of(
         plane,
-        _observed(plane, camera),
+        _observed(plane, camera) & _not_blank(plane, header),
         unit=_unit(header),
         id=frame_id(path.stem, part),
         observation=frame_id(path.stem),
@@ -149,6 +149,12 @@ def _observed(plane: NDArray[np.generic], camera: Camera) -> NDArray[np.bool_]:
         seen[510:] = False
         seen[:, :2] = False
     return seen
+
+
+def _not_blank(plane: NDArray[np.generic], header: _Header) -> NDArray[np.bool_]:
+    """What is blank in unsigned samples, which FITS stores with an offset: astropy gives them as they are."""
+    blank = header.number("BLANK") + 2.0 ** (8 * plane.dtype.itemsize - 1) if plane.dtype.kind == "u" else math.nan
+    return np.asarray(plane != blank) if math.isfinite(blank) else np.ones(plane.shape, np.bool_)
 
 
 def _unit(header: _Header) -> str:

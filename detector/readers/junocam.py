@@ -283,7 +283,7 @@ def _frame(strip: _Strip, band: int) -> Frame:
         noise=Noise(read=JUNOCAM.read_noise),
         saturation=JUNOCAM.saturation if strip.pixels.dtype == np.float32 else math.inf,
         view=_view(label),
-        keywords={**label.keywords, "framelets": str(len(framelets)), "framelet_step_px": f"{step:.3f}"},
+        keywords={**label.keywords, "framelets": str(len(framelets)), "framelet_step_px": f"{step:.9f}"},
         warnings=(*strip.warnings, *notes),
     )
     return frame.without(int((~sent).sum()), len(sent), "framelets")

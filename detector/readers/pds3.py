@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +100,36 @@ def as_number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+FILLS = ("MISSING_CONSTANT", "INVALID_CONSTANT", "NULL_CONSTANT", "CORE_NULL")
+SPECIAL_REAL = -3.4028226e38
+"""ISIS reserves reals up to this one (SpecialPixel.h)."""
+
+
+def observed(label: Label, planes: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Tell which samples of an image, any shape, are none of those that its label reserves for what was not seen.
+
+    Reserved samples are written as numbers, or as the bits of a sample: ``16#FF7FFFFB#``.
+    """
+    seen = np.isfinite(planes)
+    if planes.dtype.kind == "f":
+        seen &= np.asarray(planes > np.array(SPECIAL_REAL))
+    for key in FILLS:
+        for item in label.value(key).items:
+            fill = _fill(item, planes.dtype)
+            if math.isfinite(fill):
+                seen &= planes != (np.asarray(fill, planes.dtype) if planes.dtype.kind == "f" else fill)
+    return np.asarray(seen)
+
+
+def _fill(item: str, dtype: np.dtype[Any]) -> float:
+    """Give a reserved sample; NaN for what is no number, and for bits that are no sample of this type."""
+    based = re.fullmatch(r"16#([0-9A-Fa-f]+)#", item.strip())
+    if based is None:
+        return as_number(item)
+    bits = bytes.fromhex(based[1].zfill(2 * dtype.itemsize))
+    return float(np.frombuffer(bits, dtype.newbyteorder(">"))[0]) if len(bits) == dtype.itemsize else math.nan
 
 
 def parse_label(data: bytes) -> Label:

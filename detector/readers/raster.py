@@ -40,7 +40,7 @@ from detector.readers.names import frame_id, target_name
 from detector.readers.pds3 import Label, read_label
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
-GREY_TOLERANCE = 1  # rounding of a colour space there and back
+GREY_TOLERANCE = 1  # rounding of a colour space there and back, of 255
 ISIS_INSTRUMENTS = {"JIR": "jiram", "JNC": "junocam", "SOLID STATE IMAGING SYSTEM": "galileo_ssi", "LORRI": "lorri"}
 # ISIS reserves the ends of each type's range (SpecialPixel.h).
 ISIS_VALID = {
@@ -189,6 +189,7 @@ def _flaw_of_cube(path: Path) -> str:
     outside = label.text("^CORE", "CORE") or label.text("^CORE")
     if outside or label.text("FORMAT", "CORE").upper() not in {"TILE", "BANDSEQUENTIAL", ""}:  # GDAL would follow it
         return f"its pixels lie in another file ({outside or label.text('FORMAT', 'CORE')}): attach them to the cube"
+    if label.text("FORMAT", "CORE").upper() == "TILE":
         rows, columns = (
             math.ceil(length / max(tile, 1)) * max(tile, 1)
             for length, tile in ((rows, label.integer("TILELINES", 1)), (columns, label.integer("TILESAMPLES", 1)))
@@ -234,11 +235,18 @@ def _bands(raster: Raster) -> Iterator[tuple[str, str, NDArray[np.generic]]]:
         yield from ((f"B{k + 1}" if count > 1 else "", "DN", band) for k, band in enumerate(raster.samples))
         return
     wide = raster.samples.astype(np.float32)
-    if float(np.ptp(wide, axis=0).max()) <= GREY_TOLERANCE:
+    unit = GREY_TOLERANCE if raster.samples.dtype.kind in "ui" else GREY_TOLERANCE / 255 * _span(wide)
+    if not (np.ptp(wide, axis=0) > unit).any():
         yield "", "DN", raster.samples[1]
         return
     yield "", "luminance", np.tensordot(LUMINANCE, wide, axes=1)
     yield from zip(("RED", "GREEN", "BLUE"), ("DN",) * 3, raster.samples, strict=True)
+
+
+def _span(values: NDArray[np.float32]) -> float:
+    """Difference of the largest and the least number; 0 of none."""
+    numbers = values[np.isfinite(values)]
+    return float(np.ptp(numbers)) if numbers.size else 0.0
 
 
 def _top(dtype: np.dtype[Any]) -> float:
@@ -250,12 +258,13 @@ def _cube_frames(path: Path, raster: Raster) -> list[Frame]:
     label = read_label(path)
     low, high = ISIS_VALID.get(str(raster.samples.dtype), (-math.inf, math.inf))
     base, scale = (label.number(key, "PIXELS") for key in ("BASE", "MULTIPLIER"))
-    names = label.value("FILTERNAME", "BANDBIN").items
+    names = [name.upper().removesuffix("-BAND") for name in label.value("FILTERNAME", "BANDBIN").items]
     digest = sha256_of(path)
     frames = []
     for k, band in enumerate(raster.samples):
-        name = names[k].upper().removesuffix("-BAND") if len(names) == len(raster.samples) else ""
-        part = (name or f"B{k + 1}") if len(raster.samples) > 1 else ""
+        name = names[k] if len(names) == len(raster.samples) else ""
+        own = name if names.count(name) == 1 else f"{name}_B{k + 1}".lstrip("_")
+        part = own if len(raster.samples) > 1 else ""
         with np.errstate(invalid="ignore"):
             seen = (band >= low) & (band <= high)
         values = np.where(seen, band, 0).astype(np.float64)

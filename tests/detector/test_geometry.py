@@ -473,6 +473,18 @@ def test_the_limb_alone_gives_heights_but_no_places() -> None:
     assert by_limb.limb_point(-93, 410)[2] == pytest.approx(float(by_limb.at(-93.0, 410.0).altitude_km))
 
 
+@pytest.mark.parametrize("row", [60.0, 350.0, 1000.0, 4000.0])
+def test_heights_do_not_depend_on_the_row_of_a_mosaic(row: float) -> None:
+    """Rows of a mosaic are no rows of a framelet, and its label tells no north: the limb alone tells kilometres."""
+    keywords = {"framelets": "40", "framelet_step_px": "115.200000000"}
+    frame = frame_of(View(), (4621, 1648), instrument="junocam", filter="RED", target="IO", keywords=keywords)
+    pointing = geometry_of(frame, Limb(800.0, row, 60.0, 0.2))
+    for angle in np.radians([0.0, 90.0, 180.0, 270.0]):
+        x, y = 800 + 65 * math.cos(angle), row + 65 * math.sin(angle)
+        assert pointing.limb_point(x, y)[2] == pytest.approx(5 / 60 * IO_RADIUS_KM, rel=0.01)
+        assert float(pointing.at(x, y).altitude_km) == pytest.approx(5 / 60 * IO_RADIUS_KM, rel=0.01)
+
+
 @pytest.mark.parametrize("known", [{"range_km": 5e4}, {"ifov_rad": 2e-4}, {}])
 def test_range_and_scale_stand_in_for_each_other(known: dict[str, float]) -> None:
     """Whatever of range and IFOV is known, the limb's radius gives the other; without both Io is far away."""

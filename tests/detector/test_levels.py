@@ -74,6 +74,15 @@ def test_noise_and_brightness_are_never_zero(image: np.ndarray, valid: np.ndarra
     assert 0 < levels.sigma <= levels.bright
 
 
+def test_a_small_disk_on_a_sky_of_one_value_has_the_brightness_of_the_disk() -> None:
+    rows, columns = np.mgrid[:800, :800]
+    image = np.where(np.hypot(columns - 400, rows - 390) < 25, 180 + columns % 7, 0).astype(np.float32)
+    levels = measure_levels(image, np.ones(image.shape, bool))
+    assert levels.sky == 0
+    assert levels.sigma == pytest.approx(0.29)
+    assert 180 < levels.bright < 187
+
+
 def test_one_outlier_on_a_blank_picture_is_not_taken_for_rounding() -> None:
     image = np.full(SHAPE, 7.0, np.float32)
     image[40, 40] = 1000.0

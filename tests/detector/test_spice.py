@@ -473,6 +473,8 @@ def test_reconstructed_kernels_come_after_predicted_ones(tmp_path: Path) -> None
     assert [path.name for path in kernels.attitudes] == ["ckz_plt_pre_1997.bc", "cka_plt.bc", "gll_rec.bc"]
     assert [path.name for path in kernels.positions] == ["b.bsp"]
     assert [path.name for path in kernels.text] == ["pck00009.tpc", "pck00010.tpc"]
+    (tmp_path / "deeper/c.bsp").write_bytes(b"DAF/SPK ")
+    assert [path.name for path in spice.kernels_in(tmp_path).positions] == ["b.bsp", "c.bsp"]
 
 
 def test_a_damaged_kernel_is_an_error_that_names_it(real: Frame, galileo: Path, tmp_path: Path) -> None:

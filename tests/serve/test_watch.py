@@ -18,6 +18,7 @@ import pytest
 from astropy.io import fits
 from made_frames import write_frame
 
+from detector.errors import InputError
 from detector.products import find_products
 from serve import batch
 from serve.watch import Arrivals, Pace, watch
@@ -159,6 +160,13 @@ def until(out: Path, expected: list[str], patience_s: float = 60.0) -> None:
     while rows(out) != sorted(expected) and time.monotonic() < end:
         time.sleep(0.05)
     assert rows(out) == sorted(expected)
+
+
+def test_an_output_folder_around_the_watched_one_is_refused(model_file: Path, tmp_path: Path, inbox: Path) -> None:
+    for out in (inbox, inbox.parent):
+        settings = Settings(out, model=model_file)
+        with pytest.raises(InputError, match="holds the watched folder"):
+            watch(inbox, settings, Pace(0, 0, 0), threading.Event())
 
 
 def test_every_product_is_done_once_over_restarts(model_file: Path, tmp_path: Path, inbox: Path) -> None:

@@ -46,6 +46,15 @@ def test_image_in_an_extension_scaled_and_blank(tmp_path):
     assert (frame.instrument, frame.exposure_s) == ("jiram", 0.5)
 
 
+def test_unsigned_and_blank(tmp_path):
+    hdu = fits.PrimaryHDU(np.array([[1, 40000], [65535, 7]], np.uint16))
+    hdu.header["BLANK"] = 32767
+    hdu.writeto(tmp_path / "x.fits")
+    frame = read_frame(tmp_path / "x.fits")
+    assert frame.valid.tolist() == [[True, True], [False, True]]
+    assert frame.image.tolist() == [[1, 40000], [0, 7]]
+
+
 def test_nan_is_not_valid(tmp_path):
     fits.PrimaryHDU(np.array([[np.nan, 1], [np.inf, -2]], np.float32)).writeto(tmp_path / "x.fits")
     frame = read_frame(tmp_path / "x.fits")

@@ -84,6 +84,33 @@ def test_float_tiff_with_nan(tmp_path):
     np.testing.assert_array_equal(frame.image[frame.valid], pixels[np.isfinite(pixels)])
 
 
+def test_colour_in_reals_is_colour(tmp_path):
+    pixels = np.random.default_rng(4).random((3, 20, 30), np.float32)
+    pixels[:, 3, 4] = np.nan
+    known = {"driver": "GTiff", "height": 20, "width": 30, "count": 3, "dtype": "float32", "photometric": "RGB"}
+    for name, planes in (("colour", pixels), ("grey", np.repeat(pixels[:1], 3, axis=0))):
+        with rasterio.open(tmp_path / f"{name}.tif", "w", **known) as out:
+            out.write(planes)
+    assert [frame.filter for frame in read_frames(tmp_path / "colour.tif")] == ["LUMINANCE", "RED", "GREEN", "BLUE"]
+    (grey,) = read_frames(tmp_path / "grey.tif")
+    np.testing.assert_array_equal(grey.image[grey.valid], pixels[0][grey.valid])
+
+
+def test_bands_of_one_filter_have_names_of_their_own(tmp_path):
+    pixels = np.full((3, 2, 2), 7, np.uint8)
+    content = isis_cube(pixels, "UnsignedByte").replace(b'("F0", "F1", "F2")', b'("F0", "F1", "F0")')
+    (tmp_path / "x.cub").write_bytes(content)
+    assert [frame.id for frame in read_frames(tmp_path / "x.cub")] == ["x_F0_B1", "x_F1", "x_F0_B3"]
+
+
+def test_a_cube_of_tiles_holds_whole_tiles(tmp_path):
+    content = isis_cube(np.zeros((1, 6, 5), np.uint8), "UnsignedByte")
+    tiled = content.replace(b"Format = BandSequential", b"Format = Tile\n TileLines = 4\n TileSamples = 4")
+    (tmp_path / "x.cub").write_bytes(tiled[:4096] + bytes(40))
+    with pytest.raises(InputError, match="its label needs 4160"):
+        read_frames(tmp_path / "x.cub")
+
+
 def test_alpha_says_what_is_valid(tmp_path):
     pixels = RNG.integers(0, 256, (4, 5, 4)).astype(np.uint8)
     pixels[..., 3] = 255

@@ -164,6 +164,32 @@ def test_other_pds_product_is_read_by_its_image_object(tmp_path):
     assert (frame.instrument, frame.target, frame.filter, frame.exposure_s) == ("issn", "IO", "CLEAR", 0.25)
 
 
+@pytest.mark.parametrize(
+    ("kind", "said", "fill"),
+    [
+        ("real", "-1.0E32", -1e32),
+        ("real", "16#FF7FFFFB#", np.array(0xFF7FFFFB, ">u4").view(">f4")),
+        ("real", "UNK", np.array(0xFF7FFFFB, ">u4").view(">f4")),
+        ("real", "UNK", np.nan),
+        ("integer", "-32768", -32768),
+        ("integer", "16#8000#", -32768),
+    ],
+)
+def test_samples_that_a_label_reserves_were_not_seen(tmp_path, kind, said, fill):
+    pixels = RNG.integers(1, 99, (6, 7)).astype(">f4" if kind == "real" else ">i2")
+    pixels[2:4, 5] = fill
+    (tmp_path / "C1.IMG").write_bytes(pixels.tobytes())
+    (tmp_path / "C1.LBL").write_text(
+        f'PDS_VERSION_ID = PDS3\nRECORD_TYPE = FIXED_LENGTH\nRECORD_BYTES = 14\n^IMAGE = ("C1.IMG", 1)\n'
+        f"OBJECT = IMAGE\nLINES = 6\nLINE_SAMPLES = 7\nMISSING_CONSTANT = {said}\n"
+        f"SAMPLE_TYPE = {'IEEE_REAL' if kind == 'real' else 'MSB_INTEGER'}\n"
+        f"SAMPLE_BITS = {8 * pixels.itemsize}\nEND_OBJECT\nEND\n"
+    )
+    frame = read_frame(tmp_path / "C1.LBL")
+    assert np.argwhere(~frame.valid).tolist() == [[2, 5], [3, 5]]
+    np.testing.assert_array_equal(frame.image[frame.valid], pixels[frame.valid])
+
+
 def test_attached_label(tmp_path):
     pixels = RNG.integers(0, 99, (6, 7)).astype(np.uint8)
     label = (
