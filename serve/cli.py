@@ -106,11 +106,11 @@ class RunOptions:
     no_quicklook: Annotated[bool, typer.Option("--no-quicklook", help="Draw no pictures.")] = False
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Write no mask files.")] = False
     batch: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Frames of one size that a GPU is given together.")
+        int, typer.Option(metavar="N", min=1, help="Windows of one size that a GPU is given together.")
     ] = 1
     timeout_s: Annotated[
         float,
-        typer.Option(metavar="S", min=0.0, help="A frame that takes longer is given up; 0 waits for ever."),
+        typer.Option(metavar="S", min=0.0, help="A step that takes longer is tried again, three times in all; 0 waits for ever."),
     ] = 600.0
 
     def settings(self) -> Settings:

@@ -19,7 +19,8 @@ Decisions
 * A step that leaves no overlap (or an INTERFRAME_DELAY that is not known to be one) is kept as it is up to 256 rows,
   the gap not valid; beyond that the framelets are stacked without overlap, with a warning.
 * The label's geometry belongs to its TARGET_NAME and does not say where in the strip it is: the view has no centre. Its
-  longitudes carry no direction and are not used. The range is used where the target is Io.
+  longitudes carry no direction and are not used. The range is used where the target is Io. TARGET_NAME is mostly JUPITER,
+  also where RATIONALE_DESC says that Io was to be seen: then the frame's target is Io, and the label's geometry Jupiter's.
 """
 
 from __future__ import annotations
@@ -278,7 +279,7 @@ def _frame(strip: _Strip, band: int) -> Frame:
         wavelength_um=JUNOCAM.wavelength(filter_name),
         start_time=label.text("START_TIME") or label.text("IMAGE_TIME"),
         exposure_s=exposure * (1e-3 if label.value("EXPOSURE_DURATION").unit != "s" else 1.0),
-        target=target_name(label.text("TARGET_NAME")),
+        target="IO" if _meant_for_io(label) else target_name(label.text("TARGET_NAME")),
         source=strip.source,
         noise=Noise(read=JUNOCAM.read_noise),
         saturation=JUNOCAM.saturation if strip.pixels.dtype == np.float32 else math.inf,
@@ -296,6 +297,10 @@ def _valid(sent: NDArray[np.bool_], step: float) -> NDArray[np.bool_]:
     column = np.arange(COLUMNS)
     lit = (column >= JUNOCAM_BORDER["left"]) & (column < COLUMNS - JUNOCAM_BORDER["right"])
     return ((frame >= 0) & inside & sent[frame])[:, None] & lit
+
+
+def _meant_for_io(label: Label) -> bool:
+    return re.search(r"\b(Io|IO)\b", label.text("RATIONALE_DESC")) is not None
 
 
 def _view(label: Label) -> View:

@@ -152,6 +152,20 @@ def test_io_range_is_altitude_and_radius(tmp_path, noise):
     assert frames[0].view.io_radius_px == pytest.approx(1821.49 / math.sqrt(3321.49**2 - 1821.49**2) / 672.7e-6)
 
 
+@pytest.mark.parametrize(
+    ("said", "target"), [("Io and Jupiter's limb", "IO"), ("IO PLUME WATCH", "IO"), ("Radiation", "JUPITER")]
+)
+def test_what_a_frame_was_taken_for_tells_its_target(tmp_path, noise, said, target):
+    picture = write_picture(
+        tmp_path, noise, TARGET_NAME="JUPITER", RATIONALE_DESC=said, SPACECRAFT_ALTITUDE="90000.0 <km>"
+    )
+    frame = read_frames(picture)[0]
+    assert frame.target == target
+    assert frame.may_show_io == (target == "IO")
+    assert frame.view.target == "JUPITER"  # whose altitude the label tells
+    assert math.isnan(frame.view.range_km)
+
+
 def test_framelet_of_zeros_was_not_sent(tmp_path, noise):
     noise[3 * 128 : 4 * 128] = 0  # the second blue framelet
     blue, green, _ = read_frames(write_picture(tmp_path, noise))
