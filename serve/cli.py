@@ -110,7 +110,7 @@ class RunOptions:
     ] = 1
     timeout_s: Annotated[
         float,
-        typer.Option(metavar="S", min=0.0, help="A step that takes longer is tried again, three times in all; 0 waits for ever."),
+        typer.Option(metavar="S", min=0.0, help="A step that takes longer is given up after three tries; 0: never."),
     ] = 600.0
 
     def settings(self) -> Settings:

@@ -19,8 +19,8 @@ Decisions
 * A step that leaves no overlap (or an INTERFRAME_DELAY that is not known to be one) is kept as it is up to 256 rows,
   the gap not valid; beyond that the framelets are stacked without overlap, with a warning.
 * The label's geometry belongs to its TARGET_NAME and does not say where in the strip it is: the view has no centre. Its
-  longitudes carry no direction and are not used. The range is used where the target is Io. TARGET_NAME is mostly JUPITER,
-  also where RATIONALE_DESC says that Io was to be seen: then the frame's target is Io, and the label's geometry Jupiter's.
+  longitudes carry no direction and are not used. The range is used where the target is Io. TARGET_NAME is
+  mostly JUPITER, also where RATIONALE_DESC names Io: then the frame's target is Io, the label's geometry Jupiter's.
 """
 
 from __future__ import annotations
