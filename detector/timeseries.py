@@ -57,6 +57,10 @@ HALF_FOUND_SNR: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "screening": {"plume": 37.9, "hotspot": 12.0},
         "confident": {"plume": 37.9, "hotspot": 17.3},
     },
+    "io-detector@0.7.0": {
+        "screening": {"plume": 37.9, "hotspot": 10.1},
+        "confident": {"plume": 37.9, "hotspot": 20.6},
+    },
 }
 """Matched-filter signal-to-noise at which half are found, by model, operating point and kind: as the model's card says,
 or, of 0.1.0, the results on simulated seed 777. Half of the plumes drawn are on the disk or at no trusted limb."""
