@@ -24,7 +24,7 @@ WORKING_PX = 1100
 """Frames of more pixels than a square of this side are binned but for the last look: so large disks taught nothing."""
 GUESS, GUESS_ARC_DEG = "guess", 10.0
 """A refused circle is a guess where so much of it stands out."""
-TRUSTED = 0.5
+TRUSTED = 1.5
 """Logarithm of the odds from which a circle is a limb."""
 AGREES, DISAGREES = 1.0, -2.0
 """What a radius that the view tells adds to that."""
