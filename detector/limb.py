@@ -100,7 +100,7 @@ def find_limb(frame: Frame) -> Limb:
 
     Works on any unit; brightness scale and offset do not matter. A radius predicted by a label or SPICE
     (``frame.view``, target IO) adds proposals and holds the radius to about 1 %; the predicted centre is only one
-    place to begin, the edges say where the disk is. Without a trusted circle the answer is ``Limb.none`` with how
+    place to begin, the picture says where the disk is. Without a trusted circle the answer is ``Limb.none`` with how
     likely the best circle of the first search was.
 
     The circle is the one closest to the whole outline of the ellipsoid where the view says how it lies, and is seen

@@ -128,8 +128,10 @@ def _fill(item: str, dtype: np.dtype[Any]) -> float:
     based = re.fullmatch(r"16#([0-9A-Fa-f]+)#", item.strip())
     if based is None:
         return as_number(item)
-    bits = bytes.fromhex(based[1].zfill(2 * dtype.itemsize))
-    return float(np.frombuffer(bits, dtype.newbyteorder(">"))[0]) if len(bits) == dtype.itemsize else math.nan
+    digits = based[1].zfill(2 * dtype.itemsize)
+    if len(digits) > 2 * dtype.itemsize:
+        return math.nan
+    return float(np.frombuffer(bytes.fromhex(digits), dtype.newbyteorder(">"))[0])
 
 
 def parse_label(data: bytes) -> Label:

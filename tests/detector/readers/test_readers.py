@@ -171,6 +171,7 @@ def test_other_pds_product_is_read_by_its_image_object(tmp_path):
         ("real", "16#FF7FFFFB#", np.array(0xFF7FFFFB, ">u4").view(">f4")),
         ("real", "UNK", np.array(0xFF7FFFFB, ">u4").view(">f4")),
         ("real", "UNK", np.nan),
+        ("real", "16#FF7FFFFBF#", np.nan),
         ("integer", "-32768", -32768),
         ("integer", "16#8000#", -32768),
     ],
